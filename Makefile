@@ -1,0 +1,45 @@
+# What a developer types. Every target does all its own set-up; `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-down test test-fast test-all lint docs build fuzz faults bench clean
+
+VENV := .venv
+PLAY := $(VENV)/bin/ansible-playbook -i .lab/inventory.yml
+LAB := $(VENV)/bin/python molecule/shared/lab
+RUN := $(VENV)/bin/python tests/run.py
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+setup: $(VENV)/.ready ## the virtual environment and the packages the control side needs
+	@mkdir -p .collections/ansible_collections/selfhosted
+	@ln -sfn ../../.. .collections/ansible_collections/selfhosted/coolify
+
+$(VENV)/.ready: requirements-dev.txt tests/packages.sh
+	@bash tests/packages.sh
+	@echo "virtual environment $(VENV) (about a minute) …"
+	@python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: setup ## boot the lab, show the hops before and after site.yml, leave the lab up
+	@bash tests/demo.sh
+
+demo-down: setup ## remove the lab and everything it left on this machine
+	@$(LAB) down --all
+
+test: setup ## everything: unit, lint, sanity, Molecule scenarios, browser
+	@$(RUN) test
+
+test-fast: setup ## unit and lint
+	@$(RUN) fast
+
+test-all: setup ## everything, every scenario on all three systems
+	@$(RUN) all
+
+docs: setup ## write the generated parts of the documentation again
+	@$(VENV)/bin/python tests/docs.py
+
+build: setup ## the collection's tarball
+	@$(VENV)/bin/ansible-galaxy collection build --force

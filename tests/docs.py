@@ -1,0 +1,56 @@
+"""Writes the generated parts of the documentation, or with ``--check`` says which of them have drifted.
+
+The roles' READMEs come from their ``meta/argument_specs.yml`` (aar-doc), docs/diagnoses.md from the table of diagnoses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+import conftest  # noqa: E402, F401  (makes the collection importable)
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _diagnosis  # noqa: E402
+
+BEGIN, END = "<!-- BEGIN_ANSIBLE_DOCS -->", "<!-- END_ANSIBLE_DOCS -->"
+
+
+def role_readme(role: Path) -> str:
+    """The role's README with its generated block made anew; what stands outside the block is the author's."""
+    readme = role / "README.md"
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / "README.md"
+        output.write_text(readme.read_text() if readme.exists() else f"# {role.name}\n\n{BEGIN}\n{END}\n")
+        subprocess.run(
+            [str(Path(sys.executable).parent / "aar-doc"), "--output-file", str(output), str(role), "markdown"],
+            check=True, cwd=ROOT, capture_output=True,
+        )
+        return output.read_text()
+
+
+def generated() -> dict[Path, str]:
+    pages = {role / "README.md": role_readme(role) for role in sorted((ROOT / "roles").iterdir()) if role.is_dir()}
+    pages[ROOT / "docs" / "diagnoses.md"] = _diagnosis.markdown()
+    return pages
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a page has drifted")
+    check = parser.parse_args().check
+    drifted = {page: text for page, text in generated().items() if not page.exists() or page.read_text() != text}
+    for page, text in drifted.items():
+        print(f"{'drifted' if check else 'written'}: {page.relative_to(ROOT)}")
+        if not check:
+            page.write_text(text)
+    if check and drifted:
+        print("run `make docs`")
+    return int(check and bool(drifted))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""The lab that the end-to-end tests look at, and the ways to drive it: playbooks, commands on its machines, browsers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = ROOT / ".venv" / "bin"
+PREFIX = os.environ.get("LAB_PREFIX", "e2e")
+SHARED = ROOT / "molecule" / "shared"
+sys.path.insert(0, str(SHARED))
+
+
+@dataclass
+class Run:
+    """One run of ansible-playbook: exit code, whole output, and per host the names of the tasks that changed."""
+
+    code: int
+    text: str
+    stats: dict[str, dict[str, int]]
+    changed: dict[str, list[str]]
+    failed: dict[str, list[str]]
+
+
+class Lab:
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.folder = ROOT / ".lab" / prefix
+        self.inventory = self.folder / "inventory.yml"
+        self.host = f"{prefix}-coolify"
+        self.engine = docker.from_env()
+
+    def command(self, *words: str) -> None:
+        subprocess.run([str(BIN / "python"), str(SHARED / "lab"), *words], check=True, cwd=ROOT)  # noqa: S603
+
+    def up(self) -> None:
+        self.command("up", "--prefix", self.prefix, "--system", "trixie")
+
+    def down(self) -> None:
+        self.command("down", "--prefix", self.prefix, "--keep-engine")
+
+    def variables(self) -> dict[str, t.Any]:
+        listed = subprocess.run(  # noqa: S603
+            [str(BIN / "ansible-inventory"), "-i", str(self.inventory), "--host", self.host],
+            check=True, capture_output=True, cwd=ROOT,
+        )
+        return json.loads(listed.stdout)
+
+    def play(self, playbook: str, *options: str, cwd: Path = ROOT, **variables: object) -> Run:
+        """Runs a playbook; ``cwd`` elsewhere runs it without the checkout's ansible.cfg."""
+        environment = {
+            **os.environ,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        extra = ["-e", json.dumps(variables)] if variables else []
+        done = subprocess.run(  # noqa: S603
+            [str(BIN / "ansible-playbook"), "-i", str(self.inventory), playbook, *extra, *options],
+            cwd=cwd, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+        )
+        text = done.stdout + done.stderr
+        (self.folder / "last-run.log").write_text(text)
+        start = done.stdout.find("\n{\n")
+        result = json.JSONDecoder().raw_decode(done.stdout[start:].lstrip())[0] if start >= 0 or done.stdout.startswith("{") else {}
+        changed: dict[str, list[str]] = {}
+        failed: dict[str, list[str]] = {}
+        for play in result.get("plays", []):
+            for task in play["tasks"]:
+                for host, outcome in task["hosts"].items():
+                    if outcome.get("changed"):
+                        changed.setdefault(host, []).append(task["task"]["name"])
+                    if outcome.get("failed") or outcome.get("unreachable"):
+                        failed.setdefault(host, []).append(str(outcome.get("msg", "")))
+        return Run(done.returncode, text, result.get("stats", {}), changed, failed)
+
+    def run(self, machine: str, *words: str, check: bool = True) -> str:
+        """A command inside one of the lab's machines, by the outer engine (not by ssh: ssh is what users have)."""
+        code, output = self.engine.containers.get(machine).exec_run(list(words))
+        text = output.decode(errors="replace")
+        if check and code:
+            raise AssertionError(f"{machine}: {' '.join(words)} → {code}\n{text}")
+        return text
+
+    def shell(self, script: str, machine: str | None = None, check: bool = True) -> str:
+        return self.run(machine or self.host, "sh", "-c", script, check=check)
+
+    def snapshot(self) -> dict[str, t.Any]:
+        container = self.engine.containers.get(self.host)
+        source = (SHARED / "host_snapshot.py").read_text()
+        code, output = container.exec_run(["python3", "-c", source], demux=True)
+        assert code == 0, output[1]
+        return json.loads(output[0])
+
+    def inside(self, machine: str, *words: str) -> subprocess.Popen[str]:
+        """A process of this machine (with this checkout's tools) in the network namespace of a lab machine."""
+        pid = self.engine.containers.get(machine).attrs["State"]["Pid"]
+        return subprocess.Popen(  # noqa: S603
+            ["nsenter", f"--net=/proc/{pid}/ns/net", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=ROOT,
+        )
+
+    def browse(self, machine: str, url: str, name: str, *options: str) -> dict[str, t.Any]:
+        """A browser on ``machine`` opens ``url``, types 6*7, and receives an event that Coolify's backend publishes."""
+        event = f"hello-{name}"
+        browser = self.inside(
+            machine, str(BIN / "python"), str(ROOT / "tests" / "e2e" / "browser_session.py"), url, "--event", event,
+            "--screenshot", str(self.folder / f"{name}.png"), *options,
+        )
+        assert browser.stdout is not None
+        first = browser.stdout.readline()
+        if first.strip() == "subscribed":
+            self.run(self.host, "docker", "exec", "coolify", "php", "artisan", "lab:broadcast", "lab", "greeting", event)
+            first = browser.stdout.readline()
+        rest, errors = browser.communicate(timeout=120)
+        assert first.strip(), errors + rest
+        return json.loads(first)
+
+
+@pytest.fixture(scope="session")
+def lab() -> t.Iterator[Lab]:
+    made = Lab(PREFIX)
+    if not os.environ.get("LAB_KEEP"):
+        made.down()
+    made.up()
+    yield made
+    if not os.environ.get("LAB_KEEP"):
+        made.down()
+
+
+@pytest.fixture(scope="session")
+def inventory(lab: Lab) -> dict[str, t.Any]:
+    return yaml.safe_load(lab.inventory.read_text())

@@ -1,0 +1,114 @@
+"""The main job on one host, from an untreated Coolify to a stock one again. The tests stand in the order of the story."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+import pytest
+from compare_snapshots import differences
+
+DUAL = {"coolify_access": "dual"}
+state: dict[str, t.Any] = {}
+
+
+def test_untreated_host_is_red_with_named_causes(lab):
+    state["untreated"] = lab.snapshot()
+    run = lab.play("playbooks/verify.yml", **DUAL)
+    assert run.code != 0
+    for hop in ("nginx", "tunnel", "firewall", "environment", "self-heal"):
+        assert re.search(rf"CWT-\S+\s.*{hop}|{hop}.*CWT-", run.text), hop
+
+
+def test_check_mode_changes_nothing(lab):
+    run = lab.play("playbooks/site.yml", "--check", "--diff", **DUAL)
+    assert run.code == 0, run.text
+    state["predicted"] = run.changed[lab.host]
+    assert differences(state["untreated"], lab.snapshot()) == []
+
+
+def test_run_does_what_check_mode_said(lab):
+    run = lab.play("playbooks/site.yml", "--diff", **DUAL)
+    assert run.code == 0, run.text
+    assert run.changed[lab.host] == state["predicted"]
+
+
+def test_second_run_changes_nothing(lab):
+    run = lab.play("playbooks/site.yml", **DUAL)
+    assert run.code == 0, run.text
+    assert run.stats[lab.host]["changed"] == 0, run.changed
+
+
+def test_no_secret_in_any_output(lab):
+    run = lab.play("playbooks/site.yml", "-vvv", "--diff", **DUAL)
+    text = run.text + lab.shell("journalctl --no-pager -o cat")
+    secrets = lab.shell(
+        r"grep -E '^(APP_KEY|PUSHER_APP_SECRET|PUSHER_APP_ID|DB_PASSWORD|REDIS_PASSWORD)=' /data/coolify/source/.env"
+    )
+    values = [line.split("=", 1)[1].strip().strip("\"'") for line in secrets.splitlines()]
+    assert len(values) >= 4
+    for value in values:
+        assert value not in text
+
+
+@pytest.mark.parametrize("side", ["tailnet", "public"])
+def test_terminal_and_events_from_each_side(lab, side):
+    variables = lab.variables()
+    if side == "tailnet":
+        address = lab.shell("tailscale ip -4").strip() if variables.get("lab_tailnet") != "veth" else "100.64.0.1"
+        seen = lab.browse(f"{lab.prefix}-peer", f"http://{address}:8000/", "tailnet")
+    else:
+        domain = variables["lab_domain"]
+        seen = lab.browse(
+            f"{lab.prefix}-outside", f"https://{domain}/", "public", "--resolve",
+            f"{domain}={variables['lab_edge_address']}",
+        )
+    assert "error" not in seen, seen
+    assert (seen["terminal"], seen["answer"], seen["pusher"]) == ("connected", "42", "connected")
+    assert seen["event"] == f"hello-{side}"
+
+
+def test_routes_survive_an_upgrade(lab):
+    lab.shell("/opt/lab/upgrade-coolify 4.3.1")
+    run = lab.play("playbooks/verify.yml", **DUAL)
+    assert run.code == 0, run.text
+
+
+BREAKAGES = {
+    "nginx": "docker exec coolify sh -c \"sed -i 's#location = /terminal/ws#location = /terminal/wx#'"
+    " /etc/nginx/site-opts.d/http.conf && nginx -s reload\"",
+    "environment": "sed -i 's#^PUSHER_HOST=.*#PUSHER_HOST=203.0.113.9#' /data/coolify/source/.env",
+    "firewall": "nft delete table inet coolify_websocket",
+    "tunnel": "python3 - <<'END'\n"
+    "import re\n"
+    "path = '/etc/cloudflared/config.yml'\n"
+    "text = open(path).read()\n"
+    "rule = re.search(r'(?m)^( *)- hostname: [\"\\']?\\*\\.lab\\.test[\"\\']?\\n(?:\\1  .*\\n)+', text)\n"
+    "rest = text.replace(rule.group(), '')\n"
+    "open(path, 'w').write(re.sub(r'(?m)^ingress:.*\\n', lambda m: m.group() + rule.group(), rest, count=1))\n"
+    "END\n",
+    "self-heal": "systemctl stop coolify-websocket",
+}
+
+
+@pytest.mark.parametrize("hop", sorted(BREAKAGES))
+def test_verify_names_the_broken_hop(lab, hop):
+    lab.shell(BREAKAGES[hop])
+    run = lab.play("playbooks/verify.yml", **DUAL)
+    assert run.code != 0
+    assert any(hop in message for message in run.failed[lab.host]), run.failed
+    mended = lab.play("playbooks/site.yml", **DUAL)
+    assert mended.code == 0, mended.text
+    assert mended.stats[lab.host]["changed"] > 0
+
+
+def test_remove_gives_the_untreated_host_back(lab):
+    run = lab.play("playbooks/remove.yml")
+    assert run.code == 0, run.text
+    assert differences(state["untreated"], lab.snapshot()) == []
+
+
+def test_second_remove_changes_nothing(lab):
+    run = lab.play("playbooks/remove.yml")
+    assert run.code == 0, run.text
+    assert run.stats[lab.host]["changed"] == 0, run.changed

@@ -1,0 +1,256 @@
+"""Runs the project's tests stage by stage and ends with one line: ``N passed, N failed``.
+
+    .venv/bin/python tests/run.py [fast|test|all]
+
+fast: unit and lint. test: everything, each scenario on at least one system. all: everything on the three systems.
+Every stage writes its output to ``.cache/logs/<stage>.log``; a stage that fails shows the end of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+LOGS = ROOT / ".cache" / "logs"
+PYTHON = str(BIN / "python")
+LAB = [PYTHON, "molecule/shared/lab"]
+SYSTEMS = ("bullseye", "bookworm", "trixie")
+OLDEST_PYTHON = "3.8"
+STARTED = time.monotonic()
+HEARTBEAT_SECONDS = 30.0
+
+
+@dataclass
+class Stage:
+    """One command, or a short list of them, and how its tests are counted."""
+
+    name: str
+    commands: list[list[str]]
+    junit: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+    cwd: Path = ROOT
+    prepare: t.Callable[[], None] | None = None
+
+
+def say(text: str) -> None:
+    minutes, seconds = divmod(int(time.monotonic() - STARTED), 60)
+    print(f"[{minutes:3d}:{seconds:02d}] {text}", flush=True)
+
+
+def last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", lines[-1]) if lines else ""
+    return plain[:110]
+
+
+def run_command(command: list[str], log: Path, stage: Stage) -> int:
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1", **stage.environment}
+    with log.open("a") as out:
+        out.write(f"$ {' '.join(command)}\n")
+        out.flush()
+        process = subprocess.Popen(  # noqa: S603
+            command, cwd=stage.cwd, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            while True:
+                try:
+                    return process.wait(timeout=HEARTBEAT_SECONDS)
+                except subprocess.TimeoutExpired:
+                    say(f"  … {stage.name}: {last_line(log)}")
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            raise
+
+
+def counted(report: Path) -> tuple[int, int]:
+    """(passed, failed) of a JUnit file; a skipped test counts as neither, and is named by pytest in the log."""
+    passed = failed = 0
+    for suite in ElementTree.parse(report).getroot().iter("testsuite"):  # noqa: S314
+        bad = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        failed += bad
+        passed += int(suite.get("tests", 0)) - bad - int(suite.get("skipped", 0))
+    return passed, failed
+
+
+def run_stage(stage: Stage) -> tuple[int, int]:
+    log = LOGS / f"{stage.name}.log"
+    log.write_text("")
+    report = LOGS / f"{stage.name}.xml"
+    report.unlink(missing_ok=True)
+    began = time.monotonic()
+    say(f"{stage.name} …")
+    code = 0
+    if stage.prepare:
+        stage.prepare()
+    for command in stage.commands:
+        if stage.junit:
+            command = [*command, f"--junitxml={report}"]
+        code = run_command(command, log, stage)
+        if code:
+            break
+    passed, failed = counted(report) if stage.junit and report.exists() else (int(code == 0), int(code != 0))
+    if code and not failed:
+        failed = 1
+    verdict = "ok" if not failed else "FAILED"
+    say(f"{stage.name}: {verdict}, {passed} passed, {failed} failed, {time.monotonic() - began:.0f} s")
+    if failed:
+        print("\n".join(log.read_text(errors="replace").splitlines()[-80:]), flush=True)
+        print(f"-- the whole output: {log.relative_to(ROOT)}", flush=True)
+    return passed, failed
+
+
+def oldest_python() -> Path | None:
+    """A CPython of the oldest supported version under a pyenv, or as a command of its own."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    for candidate in sorted(root.glob(f"versions/{OLDEST_PYTHON}.*/bin/python")):
+        return candidate
+    found = shutil.which(f"python{OLDEST_PYTHON}")
+    return Path(found) if found else None
+
+
+def copy_checkout(target: Path) -> None:
+    """The files git knows or would add, as a git repository at ``target`` (ansible-test wants one at a fixed path)."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, check=True, capture_output=True
+    ).stdout.decode()
+    for name in filter(None, listed.split("\0")):
+        source = ROOT / name
+        if not source.exists() and not source.is_symlink():
+            continue
+        destination = target / name
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, destination, follow_symlinks=False)
+    for command in (["git", "init", "-q"], ["git", "add", "-A"]):
+        subprocess.run(command, cwd=target, check=True, capture_output=True)
+
+
+SANITY = ROOT / ".cache" / "sanity" / "ansible_collections" / "selfhosted" / "coolify"
+SANITY_HOME = ROOT / ".cache" / "sanity" / "home"
+# ansible-test fetches a pip installer from a site of its own, which a machine with package registries alone cannot
+# reach; Python carries an installer that does the same. In a home of its own, so that no other project meets it.
+PIP_BOOTSTRAP = """\
+import subprocess, sys
+subprocess.check_call([sys.executable, "-m", "ensurepip", "--upgrade"])
+wanted = [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel")]
+subprocess.check_call([sys.executable, "-m", "pip", "install", *wanted])
+"""
+
+
+def prepare_sanity() -> None:
+    copy_checkout(SANITY)
+    cache = SANITY_HOME / ".ansible" / "test" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    (cache / "get_pip_24_2.py").write_text(PIP_BOOTSTRAP)
+
+
+def sanity_environment() -> dict[str, str]:
+    """A home of its own, with the caches and settings of pip where they are for everybody else."""
+    home = Path.home()
+    environment = {"HOME": str(SANITY_HOME), "PIP_CACHE_DIR": str(home / ".cache" / "pip")}
+    for settings in (home / ".config" / "pip" / "pip.conf", home / ".pip" / "pip.conf"):
+        if settings.exists():
+            environment.setdefault("PIP_CONFIG_FILE", str(settings))
+    return environment
+
+
+def fast_stages() -> list[Stage]:
+    stages = [
+        Stage("unit", [[PYTHON, "-m", "pytest", "-n", "2", "tests/unit"]], junit=True),
+    ]
+    old = oldest_python()
+    if old:
+        home = ROOT / ".cache" / "python-oldest"
+        stages.append(
+            Stage(
+                f"unit-python{OLDEST_PYTHON}",
+                [
+                    [str(old), "-m", "venv", str(home)],
+                    [str(home / "bin" / "pip"), "install", "-q", "-r", "tests/unit/requirements.txt"],
+                    [str(home / "bin" / "python"), "-m", "pytest", "-n", "2", "tests/unit/plugins/module_utils"],
+                ]
+                if not (home / "bin" / "pytest").exists()
+                else [[str(home / "bin" / "python"), "-m", "pytest", "-n", "2", "tests/unit/plugins/module_utils"]],
+                junit=False,
+            )
+        )
+    else:
+        say(f"no Python {OLDEST_PYTHON} on this machine: the logic is not run on it here")
+    return [
+        *stages,
+        Stage("lint", [[str(BIN / "ansible-lint"), "--offline", "--strict"], [str(BIN / "ruff"), "check", "."]]),
+        Stage("docs", [[PYTHON, "tests/docs.py", "--check"]]),
+    ]
+
+
+def sanity_stage() -> Stage:
+    return Stage(
+        "sanity",
+        [[str(BIN / "ansible-test"), "sanity", "--requirements", "--python", f"{sys.version_info[0]}.{sys.version_info[1]}",
+          "--color", "no"]],
+        cwd=SANITY,
+        environment=sanity_environment(),
+        prepare=prepare_sanity,
+    )
+
+
+def scenario_names() -> list[str]:
+    return sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
+
+
+def lab_stages(every_system: bool) -> list[Stage]:
+    stages = [Stage("images", [[*LAB, "build", "--system", *SYSTEMS]])]
+    for name in scenario_names():
+        systems = SYSTEMS if every_system or name == "default" else SYSTEMS[-1:]
+        stages.append(
+            Stage(
+                f"molecule-{name}",
+                [[str(BIN / "molecule"), "test", "-s", name]],
+                environment={"LAB_SYSTEMS": " ".join(systems), "ANSIBLE_FORCE_COLOR": "0"},
+            )
+        )
+    stages.append(Stage("e2e", [[PYTHON, "-m", "pytest", "-x", "-v", "tests/e2e"]], junit=True))
+    return stages
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("extent", choices=("fast", "test", "all"), nargs="?", default="test")
+    parser.add_argument("--only", metavar="STAGE", action="append", help="run only this stage (may be repeated)")
+    arguments = parser.parse_args()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    stages = fast_stages()
+    if arguments.extent != "fast":
+        stages += [sanity_stage(), *lab_stages(arguments.extent == "all")]
+    if arguments.only:
+        stages = [stage for stage in stages if stage.name in arguments.only]
+    passed = failed = 0
+    try:
+        for stage in stages:
+            good, bad = run_stage(stage)
+            passed, failed = passed + good, failed + bad
+    finally:
+        if any(stage.name in {"images", "e2e"} or stage.name.startswith("molecule-") for stage in stages):
+            run_stage(Stage("tidy", [[*LAB, "down", "--all"]]))
+    say(f"{len(stages)} stages")
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return int(failed > 0 or passed == 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
