@@ -3,23 +3,115 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
+import docker.errors
 import engine
+import hostimages
+import lab
 from progress import LabError
+from topology import Wanted
 
-def main() -> int:
-    p = argparse.ArgumentParser()
-    p.add_argument("command")
-    a = p.parse_args()
-    try:
-        if a.command == "engine":
-            engine.ensure()
-        elif a.command == "stop-engine":
-            engine.stop()
-    except LabError as e:
-        print("lab:", e)
-        return 1
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lab", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, prefix: bool = True) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        if prefix:
+            made.add_argument("--prefix", default="lab", help="which lab; names of its parts begin so (default: lab)")
+        return made
+
+    for name, text in (
+        ("up", "bring a lab up, from whatever is there"),
+        ("build", "build the images only"),
+    ):
+        one = command(name, text)
+        one.add_argument(
+            "--system",
+            nargs="+",
+            default=["trixie"],
+            choices=list(hostimages.SYSTEMS),
+            help="system of the Coolify host; several make several hosts (default: trixie)",
+        )
+        one.add_argument("--no-tailnet", action="store_true", help="without Tailscale")
+        one.add_argument(
+            "--no-domain", nargs="+", default=[], metavar="HOST", help="hosts (or systems) whose Coolify has no domain"
+        )
+        one.add_argument(
+            "--python38",
+            nargs="*",
+            default=["bookworm"],
+            choices=["bookworm", "trixie"],
+            help="systems whose modules run on this machine's Python 3.8 (default: bookworm)",
+        )
+        one.add_argument("--scheme", default="https", choices=["https", "http"], help="of the instance's URL")
+        one.add_argument("--coolify", default="4.3.0", metavar="VERSION", help="version of Coolify (default: 4.3.0)")
+    gone = command("down", "take a lab down; with the last one, the engine that was started for it")
+    gone.add_argument("--all", action="store_true", help="all labs")
+    gone.add_argument("--keep-engine", action="store_true", help="leave the engine running")
+    seen = command("status", "show the machines and their addresses")
+    seen.add_argument("--all", action="store_true", help="all labs")
+    for name in ("stop", "start", "restart", "recreate"):
+        command(name, f"{name} one part").add_argument("part", help="its name, with or without the prefix")
+    inside = command("exec", "run a command in a part and take over its exit code")
+    inside.add_argument("part")
+    inside.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+    command("address", "say how to look at it in a browser on this machine")
+    command("engine", "make an engine answer", prefix=False)
+    return parser
+
+
+def _wanted(options: argparse.Namespace) -> Wanted:
+    return Wanted(
+        prefix=options.prefix,
+        systems=tuple(options.system),
+        tailnet=not options.no_tailnet,
+        no_domain=tuple(options.no_domain),
+        python38=tuple(options.python38),
+        scheme=options.scheme,
+        version=options.coolify,
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "engine":
+        engine.ensure()
+    elif options.command == "build":
+        lab.build(engine.ensure(), _wanted(options))
+    elif options.command == "up":
+        lab.up(_wanted(options))
+    elif options.command == "down":
+        lab.down(None if options.all else options.prefix, options.keep_engine)
+    elif options.command == "status":
+        lab.status(None if options.all else options.prefix)
+    elif options.command == "exec":
+        return lab.enter(options.prefix, options.part, [word for word in options.argv if word != "--"])
+    elif options.command == "address":
+        lab.address(options.prefix)
+    else:
+        lab.change(options.prefix, options.part, options.command)
     return 0
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command line; an error that the person can do something about is one line."""
+    # A terminated run ends like an interrupted one: its scratch folders are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return _run(_parser().parse_args())
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except docker.errors.APIError as refused:
+        print(f"lab: the engine refused: {refused.explanation or refused}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("lab: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cgroups
 import docker
 import docker.errors
 import netstate
@@ -20,6 +21,7 @@ from progress import LabError, say
 
 _START_WITHIN = 60.0
 _STOP_WITHIN = 60.0
+_RUNTIME = ("/run/docker", "/run/containerd", "/run/docker.sock", "/run/docker.pid")
 
 
 def _state_file() -> Path:
@@ -44,20 +46,30 @@ def ensure() -> docker.DockerClient:
     """
     client = connect()
     if client is None:
-        _forget_dead_engine()
-        if os.geteuid() != 0:
-            raise LabError("no Docker engine answers; start one, or run this as root so that it can start its own")
-        _install()
-        _start()
-        client = connect()
-        if client is None:
-            raise LabError(f"dockerd runs but does not answer; its log: {paths.cache() / 'dockerd.log'}")
+        client = _our_own()
     version = client.version()
     info = client.info()
     say(
         f"engine {version['Version']} ({'ours' if _state_file().exists() else 'found running'}), "
         f"storage {info['Driver']}, machine has cgroup v{info.get('CgroupVersion', '1')}"
     )
+    return client
+
+
+def _our_own() -> docker.DockerClient:
+    if os.geteuid() != 0:
+        raise LabError("no Docker engine answers; start one, or run this as root so that it can start its own")
+    state = _ours()
+    if state is not None:
+        if _alive(state["process"]):
+            raise LabError(f"our dockerd (pid {state['process'][0]}) does not answer; end it and run this again")
+        say("an engine of ours ended without being stopped: cleaning up after it")
+        stop()
+    _install()
+    # Where a service manager runs, the package has started it.
+    client = connect()
+    if client is None:
+        client = _start()
     return client
 
 
@@ -72,16 +84,15 @@ def _install() -> None:
     say(f"installing {' '.join(missing)}")
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     # An installation that was killed leaves dpkg asking for exactly this before anything else.
-    subprocess.run(["dpkg", "--configure", "-a"], env=environment, check=False, stdout=subprocess.DEVNULL)  # noqa: S607
+    subprocess.run(["dpkg", "--configure", "-a"], env=environment, check=False, stdout=subprocess.DEVNULL)
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-qq"]
-    # Where a service manager runs, the package would start an engine that nobody asked to stay.
     for command in (["update"], ["install", "-y", "--no-install-recommends", *missing]):
-        done = subprocess.run([*apt, *command], env=environment, check=False, capture_output=True, text=True)  # noqa: S603
+        done = subprocess.run([*apt, *command], env=environment, check=False, capture_output=True, text=True)
         if done.returncode != 0 and command[0] == "install":
             raise LabError(f"apt-get install {' '.join(missing)} failed: {done.stderr.strip()[-500:]}")
 
 
-def _start() -> None:
+def _start() -> docker.DockerClient:
     before = netstate.snapshot()
     log = paths.cache() / "dockerd.log"
     with open(log, "ab") as output:
@@ -93,20 +104,29 @@ def _start() -> None:
             cwd="/",
             start_new_session=True,
         )
-    state = {"pid": process.pid, "started": _start_time(process.pid), "network": before, "mounts": _mounts()}
+    state = {
+        "process": _identity(process.pid),
+        "children": [],
+        "network": before,
+        "mounts": _mounts(),
+        "runtime": [path for path in _RUNTIME if Path(path).exists()],
+    }
     # Written before the engine answers: a run cut from here on still knows whose engine it is.
-    temporary = _state_file().with_suffix(".tmp")
-    temporary.write_text(json.dumps(state), encoding="utf-8")
-    temporary.rename(_state_file())
+    _save(state)
     say(f"started dockerd (pid {process.pid}, log {log})")
     deadline = time.monotonic() + _START_WITHIN
-    while connect() is None:
+    client = connect()
+    while client is None:
         if process.poll() is not None:
-            _state_file().unlink()
+            stop()
             raise LabError(f"dockerd ended with {process.returncode}; its log: {log}")
         if time.monotonic() > deadline:
             raise LabError(f"dockerd does not answer after {_START_WITHIN:.0f} s; its log: {log}")
         time.sleep(0.2)
+        client = connect()
+    # Its containerd outlives a dockerd that is killed.
+    _save(dict(state, children=[_identity(pid) for pid in _descendants(process.pid)]))
+    return client
 
 
 def stop() -> None:
@@ -114,30 +134,28 @@ def stop() -> None:
     state = _ours()
     if state is None:
         return
-    pid = int(state["pid"])
-    children = _descendants(pid)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    _wait_gone([pid], _STOP_WITHIN)
-    for survivor in children:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(survivor, signal.SIGTERM)
-    _wait_gone(children, 10.0)
+    _end([state["process"]], _STOP_WITHIN)
+    _end(state["children"], _STOP_WITHIN)
     for mount in reversed(_mounts()):
         if mount not in state["mounts"] and mount.startswith(("/run/docker/", "/var/run/docker/", "/var/lib/docker/")):
-            subprocess.run(["umount", "-l", mount], check=False)  # noqa: S603, S607
+            subprocess.run(["umount", "-l", mount], check=False)
     left = netstate.restore(state["network"])
-    for leftover in ("/run/docker", "/run/containerd", "/run/docker.sock", "/run/docker.pid"):
-        path = Path(leftover)
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
+    for leftover in map(Path, _RUNTIME):
+        if str(leftover) in state["runtime"]:
+            continue
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
-    for folder in Path("/sys/fs/cgroup").glob("*/docker"):
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+            leftover.unlink(missing_ok=True)
+    cgroups.tidy()
     _state_file().unlink()
     say("stopped our dockerd" + (f"; could not put back: {', '.join(left)}" if left else ", machine as before"))
+
+
+def _save(state: dict[str, Any]) -> None:
+    temporary = _state_file().with_suffix(".tmp")
+    temporary.write_text(json.dumps(state), encoding="utf-8")
+    temporary.rename(_state_file())
 
 
 def _ours() -> dict[str, Any] | None:
@@ -148,29 +166,18 @@ def _ours() -> dict[str, Any] | None:
     return state
 
 
-def _forget_dead_engine() -> None:
-    """Clean up after an engine of ours that was killed, so that the next snapshot is of a clean machine."""
-    state = _ours()
-    if state is None:
-        return
-    if _start_time(int(state["pid"])) == state["started"]:
-        raise LabError(f"our dockerd (pid {state['pid']}) runs but does not answer; end it and run this again")
-    say("an engine of ours ended without being stopped: cleaning up after it")
-    stop_dead = dict(state)
-    netstate.restore(stop_dead["network"])
-    for leftover in ("/run/docker.pid", "/var/run/docker.pid"):
-        Path(leftover).unlink(missing_ok=True)
-    _state_file().unlink()
-
-
-def _start_time(pid: int) -> str | None:
-    """Return when the process began, in clock ticks: with the pid it names one process for good."""
+def _identity(pid: int) -> list[Any]:
+    """Return the pid and when the process began, in clock ticks: together they name one process for good."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
             fields = file.read().rsplit(")", 1)[1].split()
     except OSError:
-        return None
-    return None if fields[0] == "Z" else fields[19]
+        return [pid, None]
+    return [pid, None if fields[0] == "Z" else fields[19]]
+
+
+def _alive(process: list[Any]) -> bool:
+    return process[1] is not None and _identity(process[0]) == process
 
 
 def _descendants(pid: int) -> list[int]:
@@ -185,14 +192,15 @@ def _descendants(pid: int) -> list[int]:
     return found
 
 
-def _wait_gone(pids: list[int], seconds: float) -> None:
+def _end(processes: list[list[Any]], seconds: float) -> None:
+    for process in processes:
+        if _alive(process):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process[0], signal.SIGTERM)
     deadline = time.monotonic() + seconds
-    while any(_start_time(pid) is not None for pid in pids):
-        for pid in pids:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+    while any(_alive(process) for process in processes):
         if time.monotonic() > deadline:
-            raise LabError(f"processes {pids} do not end within {seconds:.0f} s")
+            raise LabError(f"processes {[process[0] for process in processes]} do not end within {seconds:.0f} s")
         time.sleep(0.1)
 
 

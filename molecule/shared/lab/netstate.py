@@ -15,7 +15,7 @@ _FAMILIES = ("iptables", "ip6tables")
 def _output(*command: str) -> str:
     if shutil.which(command[0]) is None:
         return ""
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def _rules(family: str) -> str:
@@ -87,7 +87,7 @@ def restore(before: dict[str, Any]) -> list[str]:
 def _restore_rules(family: str, saved: str) -> None:
     if _rules(family) == saved or shutil.which(f"{family}-restore") is None:
         return
-    subprocess.run([f"{family}-restore"], input=saved, text=True, check=False)  # noqa: S603
+    subprocess.run([f"{family}-restore"], input=saved, text=True, check=False)
     kept = set(re.findall(r"^\*(\w+)$", saved, re.M))
     for table, body in re.findall(r"^\*(\w+)\n(.*?)^COMMIT$", _rules(family), re.M | re.S):
         if table not in kept:

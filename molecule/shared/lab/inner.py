@@ -1,0 +1,45 @@
+"""The images of the Coolify host's own engine, in one tar."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import docker
+import images
+import paths
+from progress import say
+
+
+def _preparation() -> ModuleType:
+    file = paths.IMAGES / "inner" / "prepare.py"
+    spec = importlib.util.spec_from_file_location("inner_prepare", file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their own module up while they are made.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def ensure(client: docker.DockerClient) -> Path:
+    """Return the tar with all images of the inside, made where the cache lacks it."""
+    preparation = _preparation()
+    key = str(preparation.content_hash())
+
+    def make(target: Path) -> None:
+        say("preparing the images of the inside")
+        images.prune(client, "inner", keep="")
+        names: dict[str, list[str]] = {}
+        with images.scratch() as folder:
+            for number, image in enumerate(preparation.prepare(folder, say)):
+                tag = images.reference("inner", f"{key}-{number}")
+                images.build(client, tag, Path(image.context), dockerfile=image.dockerfile)
+                names[tag] = list(image.names)
+            images.save_as(client, names, target)
+        images.prune(client, "inner", keep="")
+
+    return images.product("inner-images.tar", key, make)
