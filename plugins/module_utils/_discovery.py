@@ -1,0 +1,329 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Opens what ``_host_state`` reads: the engine's socket, files, and two processes where nothing else tells.
+
+Everything is looked at once and nothing is changed. What is missing or broken becomes a value, never an exception, so
+that one broken part does not hide the others.
+Private to this collection: no stability is promised to anybody outside it.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import platform
+import shutil
+import subprocess
+import typing as t
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import (
+    _access,
+    _container_nginx,
+    _docker_engine,
+    _dotenv,
+    _host_state,
+    _http_conf,
+    _ingress,
+    _nft_rules,
+)
+
+CONTAINER = "coolify"
+REALTIME = "coolify-realtime"
+PROXY = "coolify-proxy"
+CLOUDFLARED = "coolify-cloudflared"
+
+CONSTANTS = "/var/www/html/config/constants.php"
+FIREWALL_FILE = "/etc/coolify-websocket/firewall.nft"
+SELF_HEAL_STATE = "/run/coolify-websocket/state.json"
+SELF_HEAL_UNIT = "coolify-websocket.service"
+FIREWALL_UNIT = "coolify-websocket-firewall.service"
+
+_TOOL_FOLDERS = "/usr/sbin:/usr/bin:/sbin:/bin"
+_PROCESS_TIMEOUT = 10.0
+
+Json = t.Dict[str, t.Any]
+#: argv -> (exit status, standard output, standard error); status 127 where the program is not there.
+Run = t.Callable[[t.Sequence[str]], t.Tuple[int, str, str]]
+
+
+def run(argv: t.Sequence[str]) -> tuple[int, str, str]:
+    """Run a program of the system by its name, in the C locale, without a shell."""
+    program = shutil.which(argv[0], path=_TOOL_FOLDERS)
+    if program is None:
+        return 127, "", f"{argv[0]} is not installed"
+    try:
+        done = subprocess.run(
+            [program, *argv[1:]],
+            capture_output=True,
+            check=False,
+            env={"PATH": _TOOL_FOLDERS, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            timeout=_PROCESS_TIMEOUT,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return 126, "", str(error)
+    return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+
+
+class Discovery:
+    """One look at one host.
+
+    ``root`` is the folder that holds the host's file system; it is another one than ``/`` only in tests.
+    """
+
+    def __init__(
+        self,
+        engine: _docker_engine.Engine,
+        data_path: str = "/data/coolify",
+        tunnel_config: str = "/etc/cloudflared/config.yml",
+        root: str = "/",
+        run: Run = run,
+        resolver: str = _http_conf.RESOLVER,
+        read_timeout: int = _http_conf.READ_TIMEOUT,
+    ) -> None:
+        self._engine = engine
+        self._data_path = data_path.rstrip("/")
+        self._tunnel_config = tunnel_config
+        self._root = root
+        self._run = run
+        self._resolver = resolver
+        self._read_timeout = read_timeout
+
+    def facts(self) -> Json:
+        """Return everything that the module ``coolify_info`` documents."""
+        docker, containers = self._containers()
+        coolify, realtime = containers.get(CONTAINER), containers.get(REALTIME)
+        proxy = _host_state.proxy(containers.get(PROXY), self._data_path)
+        units = self._units()
+        nft, table = self._nft()
+        return {
+            "docker": docker,
+            "coolify": self._coolify(coolify),
+            "env_file": self._env_file(),
+            "realtime": _realtime(realtime),
+            "ports": {
+                "app": _host_state.published_port(realtime or {}, _access.APP_PORT),
+                "terminal": _host_state.published_port(realtime or {}, _access.TERMINAL_PORT),
+                "http": _host_state.published_port(coolify or {}, 8080),
+            },
+            "proxy": proxy,
+            "domain": self._domain(proxy["kind"]),
+            "os": self._os(),
+            "ufw": self._ufw(),
+            "nft": nft,
+            "managed": {
+                "nginx": self._nginx(coolify),
+                "self_heal": self._self_heal(units),
+                "traefik": self._traefik(),
+                "firewall": self._firewall(table, units),
+                "tunnel": self._tunnel(CLOUDFLARED in containers),
+            },
+        }
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+
+    def _path(self, path: str) -> str:
+        return os.path.join(self._root, path.lstrip("/"))
+
+    def _bytes(self, path: str) -> bytes | None:
+        try:
+            with open(self._path(path), "rb") as handle:
+                return handle.read()
+        except OSError:
+            return None
+
+    def _text(self, path: str) -> str | None:
+        data = self._bytes(path)
+        return None if data is None else data.decode("utf-8", "replace")
+
+    # -- Docker and Coolify --------------------------------------------------------------------------------------------
+
+    def _containers(self) -> tuple[Json, dict[str, t.Mapping[str, t.Any]]]:
+        try:
+            version = self._engine.version()
+            named = {name: self._engine.inspect(name) for name in (CONTAINER, REALTIME, PROXY, CLOUDFLARED)}
+        except _docker_engine.EngineError as error:
+            return {"reachable": False, "version": None, "api_version": None, "error": str(error)}, {}
+        docker = {
+            "reachable": True,
+            "version": version.get("Version"),
+            "api_version": version.get("ApiVersion"),
+            "error": None,
+        }
+        return docker, {name: inspected for name, inspected in named.items() if inspected is not None}
+
+    def _container_file(self, container: t.Mapping[str, t.Any], path: str) -> bytes | None:
+        try:
+            found = self._engine.read_file(str(container["Id"]), path)
+        except _docker_engine.EngineError:
+            return None
+        return None if found is None else found[0]
+
+    def _coolify(self, inspected: t.Mapping[str, t.Any] | None) -> Json:
+        if inspected is None:
+            return {"found": False, "version": None, "container": None, "environment": {}}
+        environment = _docker_engine.environment(dict(inspected))
+        constants = self._container_file(inspected, CONSTANTS)
+        text = (constants or b"").decode("utf-8", "replace")
+        container = _host_state.container_state(inspected)
+        container.update(_host_state.compose_origin(inspected))
+        return {
+            "found": True,
+            "version": _host_state.coolify_version(text, environment),
+            "container": container,
+            "environment": _without_secrets(environment),
+        }
+
+    def _env_file(self) -> Json:
+        path = self._data_path + "/source/.env"
+        data = self._bytes(path)
+        values: t.Mapping[str, str] = {}
+        error = None
+        if data is not None:
+            try:
+                values = _dotenv.values(data)
+            except ValueError as problem:
+                error = str(problem)
+        return {"path": path, "exists": data is not None, "values": _without_secrets(values), "error": error}
+
+    def _domain(self, kind: str) -> dict[str, str] | None:
+        traefik = self._data_path + "/proxy/dynamic/coolify.yaml"
+        caddy = self._data_path + "/proxy/caddy/dynamic/coolify.caddy"
+        readers = [(traefik, _host_state.domain_of_traefik), (caddy, _host_state.domain_of_caddy)]
+        # Of two files, one is left over from the proxy that was used before.
+        for path, reader in reversed(readers) if kind == "caddy" else readers:
+            text = self._text(path)
+            found = reader(text, path) if text is not None else None
+            if found is not None:
+                return found
+        return None
+
+    # -- the system ----------------------------------------------------------------------------------------------------
+
+    def _os(self) -> Json:
+        names = [
+            os.path.basename(path)
+            for folder in ("/usr/lib/systemd", "/lib/systemd", "/usr/lib/*/systemd")
+            for path in sorted(glob.glob(self._path(folder) + "/libsystemd-shared-*"))
+        ]
+        facts: Json = dict(_host_state.os_release(self._text("/etc/os-release") or ""))
+        facts.update(
+            python=platform.python_version(), systemd=_host_state.systemd_version(names), kernel=platform.release()
+        )
+        return facts
+
+    def _ufw(self) -> Json:
+        conf = self._text("/etc/ufw/ufw.conf")
+        return {
+            "installed": os.path.exists(self._path("/usr/sbin/ufw")),
+            "active": _host_state.ufw_active(conf or ""),
+            "ipv6": _host_state.ufw_ipv6(self._text("/etc/default/ufw") or ""),
+            "rules": [
+                *_host_state.ufw_rules(self._text("/etc/ufw/user.rules") or "", "ipv4"),
+                *_host_state.ufw_rules(self._text("/etc/ufw/user6.rules") or "", "ipv6"),
+            ],
+        }
+
+    def _units(self) -> dict[str, dict[str, t.Any]]:
+        _status, output, _error = self._run(
+            ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", SELF_HEAL_UNIT, FIREWALL_UNIT]
+        )
+        return _host_state.systemd_units(output)
+
+    def _nft(self) -> tuple[Json, Json | None]:
+        """Return what nft can do here, and our table as it runs now.
+
+        The one call that asks for the table tells both where it is loaded, which is the case on every treated host.
+        """
+        status, output, error = self._run(["nft", "-j", "list", "table", _nft_rules.FAMILY, _nft_rules.TABLE])
+        if status == 0:
+            return {"available": True, "version": _host_state.nft_version(output), "error": None}, _nft_rules.parse(
+                output
+            )
+        if status == 127:
+            return {"available": False, "version": None, "error": error}, None
+        available = "No such file or directory" in error
+        _status, version, _error = self._run(["nft", "--version"])
+        return {
+            "available": available,
+            "version": _host_state.nft_version(version),
+            "error": None if available else error.strip() or f"nft exited with {status}",
+        }, None
+
+    # -- what this collection manages ----------------------------------------------------------------------------------
+
+    def _nginx(self, coolify: t.Mapping[str, t.Any] | None) -> Json:
+        facts: Json = {"present": False, "current": None, "paths": [], "foreign": [], "error": None}
+        if coolify is None:
+            return facts
+        try:
+            snapshot = _container_nginx.read(self._engine, dict(coolify))
+            status = _http_conf.status(
+                snapshot.text, _http_conf.ROUTES, self._resolver, self._read_timeout, snapshot.texts
+            )
+        except (_container_nginx.NginxError, _docker_engine.EngineError, _http_conf.HttpConfError) as problem:
+            facts["error"] = str(problem)
+            return facts
+        facts.update(status._asdict(), foreign=[location._asdict() for location in status.foreign])
+        return facts
+
+    def _self_heal(self, units: t.Mapping[str, t.Mapping[str, t.Any]]) -> Json:
+        unit = units.get(SELF_HEAL_UNIT) or {}
+        try:
+            state = json.loads(self._text(SELF_HEAL_STATE) or "null")
+        except ValueError:
+            state = None
+        return {
+            "installed": bool(unit.get("installed")),
+            "active_state": unit.get("active_state"),
+            "enabled": unit.get("enabled"),
+            "state": state,
+        }
+
+    def _traefik(self) -> Json:
+        path = self._data_path + "/proxy/dynamic/coolify-websocket.yaml"
+        content = self._text(path)
+        return {"path": path, "present": content is not None, "content": content}
+
+    def _firewall(self, table: Json | None, units: t.Mapping[str, t.Mapping[str, t.Any]]) -> Json:
+        unit = units.get(FIREWALL_UNIT) or {}
+        return {
+            "file_present": self._bytes(FIREWALL_FILE) is not None,
+            "table_loaded": table is not None,
+            "intact": None if table is None else table["intact"],
+            "ports": [] if table is None else table["ports"],
+            "trusted": [] if table is None else table["trusted"],
+            "outside_interfaces": [] if table is None else table["outside_interfaces"],
+            "refused_packets": None if table is None else table["refused_packets"],
+            "unit": unit.get("active_state"),
+        }
+
+    def _tunnel(self, managed_by_coolify: bool) -> Json:
+        text = self._text(self._tunnel_config)
+        rules: list[dict[str, str]] = []
+        error = None
+        if text is not None:
+            try:
+                rules = [rule._asdict() for rule in _ingress.parse(text)]
+            except _ingress.IngressError as problem:
+                error = str(problem)
+        return {
+            "path": self._tunnel_config,
+            "present": text is not None,
+            "managed_by_coolify": managed_by_coolify,
+            "rules": rules,
+            "error": error,
+        }
+
+
+def _realtime(inspected: t.Mapping[str, t.Any] | None) -> Json:
+    facts: Json = {"found": inspected is not None}
+    facts.update(_host_state.container_state(inspected or {}))
+    facts["addresses"] = _host_state.addresses(inspected or {})
+    return facts
+
+
+def _without_secrets(values: t.Mapping[str, str]) -> dict[str, str]:
+    return {key: values[key] for key in sorted(values) if key in _dotenv.NON_SECRET_KEYS}

@@ -1,0 +1,332 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: no promise is made to anybody else.
+
+Docker's Engine API on its Unix socket, for engines 20.10 and later: inspect, exec, files in and out, events.
+
+The requests are HTTP/1.0, one connection each: the answer then ends where the connection does, whether it is a JSON
+document, a raw stream of an exec or the engine's events, so that one small reader does for all of them and an event
+stream can be waited on with a time limit. Python's own http.client brings ssl and email with it, which would double the
+memory of the agent that runs this file on every host.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import select
+import socket
+import struct
+import tarfile
+import time
+import typing as t
+
+# The newest API whose answers were checked against this file; an engine that wants a newer one gets its own minimum.
+_NEWEST_API = (1, 51)
+
+_OUTPUT_LIMIT = 4 * 1024 * 1024
+
+
+class EngineError(Exception):
+    """The engine answered with an error. `status` is the HTTP status, 0 where there was none."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class EngineUnavailable(EngineError):
+    """Nothing answers at the socket, or the answer broke off or did not come in time."""
+
+
+class File(t.NamedTuple):
+    """A regular file in a container. `mode` holds the permission bits."""
+
+    data: bytes
+    mode: int
+    uid: int
+    gid: int
+
+
+class Events:
+    """The engine's events from now on (or from `since`), as dictionaries in the engine's own form.
+
+    An iterator that waits as long as it takes; `read` waits no longer than it is told. Both raise EngineUnavailable
+    when the engine goes away.
+    """
+
+    def __init__(self, connection: socket.socket, rest: bytes, where: str) -> None:
+        self._connection = connection
+        self._buffer = rest
+        self._where = where
+
+    def read(self, timeout: float | None) -> dict[str, t.Any] | None:
+        """The next event; None if none came within `timeout` seconds (None: no limit)."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while b"\n" not in self._buffer:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not select.select([self._connection], [], [], left)[0]:
+                return None
+            try:
+                chunk = self._connection.recv(65536)
+            except OSError as error:
+                raise EngineUnavailable(f"the event stream of {self._where} broke off: {error.strerror}") from error
+            if not chunk:
+                raise EngineUnavailable(f"the event stream of {self._where} ended")
+            self._buffer += chunk
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return json.loads(line.decode("utf-8")) if line.strip() else self.read(timeout)
+
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __iter__(self) -> Events:
+        return self
+
+    def __next__(self) -> dict[str, t.Any]:
+        event = self.read(None)
+        assert event is not None
+        return event
+
+    def __enter__(self) -> Events:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+
+class Engine:
+    """The Docker engine behind the Unix socket at the path `socket`.
+
+    `timeout` is the time in seconds that the engine may be silent within one answer. Every method raises EngineError
+    or, when the engine cannot be reached, its subclass EngineUnavailable.
+    """
+
+    def __init__(self, socket: str = "/var/run/docker.sock", timeout: float = 10.0) -> None:
+        self._path = socket
+        self._timeout = timeout
+        self._prefix: str | None = None
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Nothing to give back: a connection lasts as long as its request."""
+
+    def version(self) -> dict[str, t.Any]:
+        """The engine's own description of its version: `Version`, `ApiVersion`, `MinAPIVersion`, …"""
+        return self._json("GET", "/version", negotiated=False)
+
+    def inspect(self, container: str) -> dict[str, t.Any] | None:
+        """What the engine knows of a container, by name or id; None if there is no such container."""
+        try:
+            return self._json("GET", f"/containers/{_quote(container)}/json")
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def containers(self, all: bool = True, filters: dict[str, list[str]] | None = None) -> list[dict[str, t.Any]]:
+        """The engine's list of containers, those that do not run included; `filters` as in the Engine API."""
+        query = f"all={int(all)}&filters={_quote(json.dumps(filters or {}))}"
+        return self._json("GET", f"/containers/json?{query}")
+
+    def read_file(self, container: str, path: str) -> File | None:
+        """One regular file of a container, running or not; None if it is not there.
+
+        Raises EngineError for what is no regular file.
+        """
+        try:
+            archive = self._archive(container, path)
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            entry = tar.next()
+            if entry is None or not entry.isreg():
+                raise EngineError(f"{path} in the container {container} is no regular file")
+            return _file(tar, entry)
+
+    def read_tree(self, container: str, path: str) -> dict[str, File]:
+        """All regular files below the directory `path` of a container, by their absolute names; empty if it is not
+        there. Symbolic links are not followed."""
+        try:
+            archive = self._archive(container, path)
+        except EngineError as error:
+            if error.status == 404:
+                return {}
+            raise
+        parent = path.rstrip("/").rpartition("/")[0]
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            return {f"{parent}/{entry.name}": _file(tar, entry) for entry in tar if entry.isreg()}
+
+    def write_file(self, container: str, path: str, data: bytes, mode: int, uid: int, gid: int) -> None:
+        """Puts a file into a container, running or only created (fact 27). Its directory must be there."""
+        folder, _slash, name = path.rpartition("/")
+        self.write_files(container, folder or "/", {name: File(data, mode, uid, gid)})
+
+    def write_files(self, container: str, folder: str, files: dict[str, File]) -> None:
+        """Puts several files into one directory of a container, by their names below it, in one request."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for name, content in files.items():
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mode, entry.mtime = len(content.data), content.mode, int(time.time())
+                entry.uid, entry.gid = content.uid, content.gid
+                tar.addfile(entry, io.BytesIO(content.data))
+        self._request(
+            "PUT",
+            f"/containers/{_quote(container)}/archive?path={_quote(folder)}",
+            archive.getvalue(),
+            "application/x-tar",
+        )
+
+    def exec(self, container: str, argv: t.Sequence[str], user: str | None = None) -> tuple[int, bytes]:
+        """Runs a command in a running container, as the image's user if none is given.
+
+        Returns its exit status and what it wrote to standard output and standard error, in the order it came.
+        """
+        create = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv), "User": user or ""}
+        process = self._json("POST", f"/containers/{_quote(container)}/exec", create)["Id"]
+        stream = self._request(
+            "POST", f"/exec/{process}/start", json.dumps({"Detach": False, "Tty": False}).encode("ascii")
+        )
+        return self._json("GET", f"/exec/{process}/json")["ExitCode"], _demultiplex(stream)
+
+    def events(self, filters: dict[str, list[str]] | None = None, since: str | None = None) -> Events:
+        """Follows the engine's events; `filters` and `since` (Unix seconds with fraction) as in the Engine API."""
+        query = f"filters={_quote(json.dumps(filters or {}))}"
+        if since is not None:
+            query += f"&since={_quote(since)}"
+        connection, rest = self._open("GET", f"{self._negotiated()}/events?{query}")
+        return Events(connection, rest, self._path)
+
+    def _archive(self, container: str, path: str) -> bytes:
+        return self._request("GET", f"/containers/{_quote(container)}/archive?path={_quote(path)}")
+
+    def _negotiated(self) -> str:
+        if self._prefix is None:
+            version = self.version()
+            wanted = min(
+                _numbers(version["ApiVersion"]), max(_NEWEST_API, _numbers(version.get("MinAPIVersion", "1.0")))
+            )
+            self._prefix = "/v{}.{}".format(*wanted)
+        return self._prefix
+
+    def _json(self, method: str, target: str, body: t.Any = None, negotiated: bool = True) -> t.Any:
+        payload = None if body is None else json.dumps(body).encode("ascii")
+        answer = self._request(method, target, payload, negotiated=negotiated)
+        try:
+            return json.loads(answer.decode("utf-8"))
+        except ValueError as error:
+            raise EngineUnavailable(f"{self._path} did not answer as a Docker engine does") from error
+
+    def _request(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        negotiated: bool = True,
+    ) -> bytes:
+        prefix = self._negotiated() if negotiated else ""
+        connection, rest = self._open(method, prefix + target, body, content_type)
+        with connection:
+            return rest + self._drain(connection)
+
+    def _open(
+        self, method: str, target: str, body: bytes | None = None, content_type: str = "application/json"
+    ) -> tuple[socket.socket, bytes]:
+        """Sends a request and reads the head of its answer: the connection, and what came of the body already."""
+        head = [f"{method} {target} HTTP/1.0", "Host: docker"]
+        if body is not None:
+            head += [f"Content-Type: {content_type}", f"Content-Length: {len(body)}"]
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(self._timeout)
+            connection.connect(self._path)
+            connection.sendall("\r\n".join([*head, "", ""]).encode("ascii") + (body or b""))
+            answer = b""
+            while b"\r\n\r\n" not in answer:
+                chunk = connection.recv(65536)
+                if not chunk:
+                    raise EngineUnavailable(f"the engine at {self._path} closed the connection without an answer")
+                answer += chunk
+            lines, rest = answer.split(b"\r\n\r\n", 1)
+            status = int(lines.split(None, 2)[1])
+            if status >= 400:
+                raise EngineError(_message(rest + self._drain(connection)), status)
+        except EngineError:
+            connection.close()
+            raise
+        except (OSError, ValueError, IndexError) as error:
+            connection.close()
+            raise EngineUnavailable(f"no Docker engine answers at {self._path}: {_reason(error)}") from error
+        return connection, rest
+
+    def _drain(self, connection: socket.socket) -> bytes:
+        chunks = []
+        try:
+            while True:
+                chunk = connection.recv(65536)
+                if not chunk:
+                    return b"".join(chunks)
+                chunks.append(chunk)
+        except OSError as error:
+            raise EngineUnavailable(f"the answer of {self._path} broke off: {_reason(error)}") from error
+
+
+def environment(inspected: dict[str, t.Any]) -> dict[str, str]:
+    """The environment that a container was created with, from its inspection."""
+    pairs = (entry.partition("=") for entry in (inspected.get("Config") or {}).get("Env") or [])
+    return {name: value for name, _equals, value in pairs}
+
+
+def _file(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> File:
+    content = tar.extractfile(entry)
+    assert content is not None
+    return File(content.read(), entry.mode & 0o7777, entry.uid, entry.gid)
+
+
+def _demultiplex(stream: bytes) -> bytes:
+    """The payloads of an attached stream: frames of one byte stream number, three zero bytes, four bytes length."""
+    output, position = [], 0
+    while position + 8 <= len(stream):
+        (length,) = struct.unpack(">I", stream[position + 4 : position + 8])
+        output.append(stream[position + 8 : position + 8 + length])
+        position += 8 + length
+    return b"".join(output)[:_OUTPUT_LIMIT]
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
+def _message(body: bytes) -> str:
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        return str(json.loads(text)["message"])
+    except (KeyError, TypeError, ValueError):
+        return text or "the Docker engine gave no reason"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, socket.timeout):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "not the answer of a Docker engine"
+
+
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
+
+
+def _quote(text: str) -> str:
+    """Percent-encodes every byte that is not unreserved (RFC 3986, 2.3), without importing urllib.parse for it."""
+    return "".join(chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in text.encode("utf-8"))

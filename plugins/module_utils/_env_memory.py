@@ -1,0 +1,57 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: no promise is made to anybody else.
+
+What a .env was before the first edit, so that the edits can be taken back, also after Coolify's upgrade.sh has written
+the file anew in its own way (fact 5).
+"""
+
+from __future__ import annotations
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _dotenv, _undo
+
+
+class EnvMemory:
+    """The memory of the .env at `path`, in the directory `folder`.
+
+    Every method may raise OSError and DamagedStoreError.
+    """
+
+    def __init__(self, folder: str, path: str) -> None:
+        self._store = _undo.Store(folder, path)
+
+    def exists(self) -> bool:
+        return self._store.load() is not None
+
+    def remember(self, before: bytes, after: bytes) -> None:
+        """Keeps what to go back to, before `before` is overwritten with `after`. Raises DotenvError."""
+        self._store.save(_undo.Memory(_text(self.original(before)), _text(after)))
+
+    def original(self, current: bytes) -> bytes:
+        """`current` without any edit of ours, and with all that others changed since. Raises DotenvError."""
+        memory = self._store.load()
+        if memory is None:
+            return current
+        if _text(current) == memory.written:
+            return _bytes(memory.original)
+        merged = _undo.original(memory, _text(current))
+        original, written = _bytes(memory.original), _bytes(memory.written)
+        keys = _dotenv.edited_keys(original, written)
+        put_back = _dotenv.put_back(current, original, keys)
+        # Line by line is nearest to the bytes of before, but only knows lines: where it disagrees about a variable, as
+        # it may after the file was sorted, key by key is right.
+        if merged is not None and not _dotenv.edited_keys(_bytes(merged), put_back):
+            return _bytes(merged)
+        return put_back
+
+    def forget(self) -> None:
+        self._store.forget()
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,276 @@
+# Copyright (c) selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: no stable interface for others.
+
+"""The firewall table's four pieces on a host: running table, rule file, unit, and the hook into nftables.service."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _nft_rules
+
+RULE_FILE = "/etc/coolify-websocket/firewall.nft"
+UNIT = "coolify-websocket-firewall.service"
+UNIT_FOLDER = "/etc/systemd/system"
+UNIT_FILE = f"{UNIT_FOLDER}/{UNIT}"
+HOOK_FILE = f"{UNIT_FOLDER}/nftables.service.d/coolify-websocket.conf"
+LOCK_SECONDS = 60.0
+
+#: argv and text for standard input → exit code, standard output, standard error
+Run = Callable[[List[str], Optional[str]], Tuple[int, str, str]]
+
+
+class FirewallError(Exception):
+    """A step that failed; the message says which, what that leaves open, and what to do."""
+
+
+class State(NamedTuple):
+    """What is on the host; also what should be."""
+
+    table: dict[str, object] | None
+    files: dict[str, str | None]
+    enabled: bool
+    active: bool | None
+
+
+class Firewall:
+    """Reads and writes the pieces.
+
+    Args:
+        run: how to start a process.
+        nft: path of the nft command; None if it is not installed.
+        systemctl: path of systemctl; None on a host without systemd.
+    """
+
+    def __init__(self, run: Run, nft: str | None, systemctl: str | None) -> None:
+        self._run = run
+        self._nft = nft
+        self._systemctl = systemctl
+        # systemctl is also there in containers and chroots that no systemd runs.
+        self._booted = systemctl is not None and os.path.isdir("/run/systemd/system")
+
+    @property
+    def installed(self) -> bool:
+        """Whether there is an nft to ask."""
+        return self._nft is not None
+
+    def read(self) -> State:
+        """What is there now.
+
+        Raises:
+            FirewallError: nft cannot read the kernel's tables.
+        """
+        enabled, active = self._unit()
+        return State(
+            table=self._table(),
+            files={path: _text(path) for path in (RULE_FILE, UNIT_FILE, HOOK_FILE)},
+            enabled=enabled,
+            active=active,
+        )
+
+    def wanted(self, rules: str) -> dict[str, str | None]:
+        """The three files, by path, for the given rule text."""
+        load = f"{self._nft or '/usr/sbin/nft'} -f {RULE_FILE}"
+        return {RULE_FILE: rules, UNIT_FILE: _UNIT.format(load=load), HOOK_FILE: _HOOK.format(load=load)}
+
+    def check(self, rules: str) -> None:
+        """Let nft and the kernel judge the rules without loading them.
+
+        Raises:
+            FirewallError: they refuse; nothing has been changed.
+        """
+        self._nft_file(["-c"], rules, "refuses the rules")
+
+    def load(self, rules: str) -> None:
+        """Replace the running table, in one transaction."""
+        self._nft_file([], rules, "cannot load the rules")
+
+    def install(self, files: dict[str, str | None], state: State) -> None:
+        """Bring files and unit into the wanted state; the table is loaded already."""
+        units_differ = any(state.files[path] != files[path] for path in (UNIT_FILE, HOOK_FILE))
+        for path, text in files.items():
+            if text is not None and state.files[path] != text:
+                _write(path, text)
+        if units_differ:
+            self._reload_systemd()
+        if not state.enabled:
+            self._systemd("enable", UNIT)
+        if state.active is False:
+            self._systemd("start", UNIT)
+
+    def remove(self, state: State) -> None:
+        """Take all pieces away; folders go with their last file."""
+        if state.enabled:
+            self._systemd("disable", UNIT)
+        if state.active:
+            self._systemd("stop", UNIT)
+        for path in (UNIT_FILE, HOOK_FILE, RULE_FILE):
+            for leftover in (path, _candidate(path)):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(leftover)
+        for path in (HOOK_FILE, RULE_FILE):
+            # Not empty: somebody else keeps something there.
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(path))
+        if state.files[UNIT_FILE] is not None or state.files[HOOK_FILE] is not None:
+            self._reload_systemd()
+            if self._booted and state.active is False:
+                # A unit that had failed is remembered after its file is gone; one that had not is unknown: no error.
+                self._run([str(self._systemctl), "reset-failed", UNIT], None)
+        if state.table is not None:
+            self._checked(
+                [str(self._nft), "delete", "table", _nft_rules.FAMILY, _nft_rules.TABLE], None, "cannot delete"
+            )
+
+    def _table(self) -> dict[str, object] | None:
+        if self._nft is None:
+            return None
+        argv = [self._nft, "-j", "list", "table", _nft_rules.FAMILY, _nft_rules.TABLE]
+        code, out, err = self._run(argv, None)
+        if code == 0:
+            return _nft_rules.parse(out)
+        if "No such file or directory" in err:
+            return None
+        raise FirewallError(f"nft cannot read the kernel's tables: {_last_words(out, err)}. {_REMEDY}")
+
+    def _unit(self) -> tuple[bool, bool | None]:
+        enabled = os.path.islink(f"{UNIT_FOLDER}/sysinit.target.wants/{UNIT}")
+        if not self._booted:
+            return enabled, None
+        _, out, _ = self._run([str(self._systemctl), "show", "--property=ActiveState", UNIT], None)
+        return enabled, out.strip() == "ActiveState=active"
+
+    def _nft_file(self, options: list[str], rules: str, failure: str) -> None:
+        self._checked([str(self._nft), *options, "-f", "-"], rules, failure)
+
+    def _checked(self, argv: list[str], data: str | None, failure: str) -> None:
+        code, out, err = self._run(argv, data)
+        if code != 0:
+            raise FirewallError(f"nft {failure}: {_last_words(out, err)}. {_REMEDY}")
+
+    def _reload_systemd(self) -> None:
+        if self._booted:
+            self._systemd("daemon-reload")
+
+    def _systemd(self, *words: str) -> None:
+        if self._systemctl is None:
+            raise FirewallError(
+                "systemctl was not found: the table cannot be loaded at boot. Coolify's hosts run systemd."
+            )
+        code, out, err = self._run([self._systemctl, *words], None)
+        if code != 0:
+            raise FirewallError(
+                f"systemctl {' '.join(words)} failed: {_last_words(out, err)}. "
+                f"The running table is not affected; see: journalctl -u {UNIT}"
+            )
+
+
+@contextlib.contextmanager
+def locked(wanted: bool = True) -> Iterator[None]:
+    """One run at a time, without a lock file that would stay behind: the lock is on systemd's own folder.
+
+    Args:
+        wanted: False for a run that only looks.
+
+    Raises:
+        FirewallError: another run held the lock for longer than a minute.
+    """
+    if not wanted:
+        yield
+        return
+    folder = os.open(UNIT_FOLDER, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise FirewallError(
+                        f"another run has been at the firewall for {LOCK_SECONDS:.0f} s; wait for it and run again"
+                    ) from None
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(folder)
+
+
+def is_bridge(interface: str) -> bool:
+    """Whether the host has a bridge of that name."""
+    return os.path.isdir(f"/sys/class/net/{interface}/bridge")
+
+
+def _write(path: str, text: str) -> None:
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    candidate = _candidate(path)
+    with open(candidate, "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o644)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(candidate, path)
+
+
+def _candidate(path: str) -> str:
+    # A fixed name, so that what a killed run left is overwritten by the next; systemd reads no such suffix.
+    return path + ".new"
+
+
+def _text(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _last_words(out: str, err: str) -> str:
+    return " / ".join((err.strip() or out.strip() or "no message").splitlines()[:3])
+
+
+_REMEDY = (
+    "The host needs a kernel with nf_tables (modules nf_tables, nft_fib_inet, nft_ct) and the right to use it; "
+    "in a container, CAP_NET_ADMIN"
+)
+
+# No ExecStop and no conflict with shutdown.target: whoever stops the unit, the last moments of a shutdown
+# included, must not open the ports. state=absent deletes the table.
+_UNIT = """\
+[Unit]
+Description=Coolify's published WebSocket ports, closed to all but the trusted networks
+DefaultDependencies=no
+Wants=network-pre.target
+Before=network-pre.target
+# It begins with "flush ruleset".
+After=nftables.service systemd-modules-load.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+# No ExecStop: stopping this unit must not open the ports, at shutdown least of all.
+ExecStart={load}
+ExecReload={load}
+CapabilityBoundingSet=CAP_NET_ADMIN
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+_HOOK = """\
+# nftables.service flushes every table whenever it starts, reloads or stops; ours goes back at once.
+[Service]
+ExecStartPost=-{load}
+ExecReload=-{load}
+ExecStopPost=-{load}
+"""

@@ -1,0 +1,272 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Readers of what a Coolify host says about itself: text or JSON in, facts out, nothing opened, nothing run.
+
+Each returns plain values (str, int, bool, list, dict, None) that fit into Ansible facts; what a text does not say is
+None, never an exception, since a half-broken host is the one that most needs describing.
+Private to this collection: no stability is promised to anybody outside it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+
+Json = t.Mapping[str, t.Any]
+
+_QUOTED = r"""(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)")"""
+_VERSION_ENTRY = re.compile(
+    r"""['"]version['"]\s*=>\s*(?:env\(\s*['"](?P<variable>\w+)['"]\s*\)\s*\?:\s*)?""" + _QUOTED,
+)
+
+
+def coolify_version(constants: str, environment: t.Mapping[str, str]) -> str | None:
+    """Return Coolify's version from its ``config/constants.php``.
+
+    Since 4.3 the entry is ``env('COOLIFY_VERSION') ?: '4.3.0'``, so the container's environment can win.
+    """
+    match = _VERSION_ENTRY.search(constants)
+    if match is None:
+        return None
+    written = match["single"] if match["single"] is not None else match["double"]
+    return environment.get(match["variable"] or "") or written or None
+
+
+# -- what the engine says of a container -------------------------------------------------------------------------------
+
+
+def container_state(inspected: Json) -> dict[str, t.Any]:
+    """Return id, name, image, state and health of an inspected container."""
+    state = inspected.get("State") or {}
+    return {
+        "id": inspected.get("Id"),
+        "name": str(inspected.get("Name") or "").lstrip("/") or None,
+        "image": (inspected.get("Config") or {}).get("Image"),
+        "state": state.get("Status"),
+        "health": (state.get("Health") or {}).get("Status"),
+    }
+
+
+def _labels(inspected: Json) -> t.Mapping[str, str]:
+    return (inspected.get("Config") or {}).get("Labels") or {}
+
+
+def compose_origin(inspected: Json) -> dict[str, t.Any]:
+    """Return the compose project, service and files that the container was made from (fact 6, by its labels)."""
+    labels = _labels(inspected)
+
+    def paths(name: str) -> list[str]:
+        return [path for path in labels.get("com.docker.compose." + name, "").split(",") if path]
+
+    return {
+        "project": labels.get("com.docker.compose.project"),
+        "service": labels.get("com.docker.compose.service"),
+        "config_files": paths("project.config_files"),
+        "working_dir": labels.get("com.docker.compose.project.working_dir"),
+        "environment_files": paths("project.environment_file"),
+    }
+
+
+def addresses(inspected: Json) -> dict[str, str]:
+    """Return the container's IPv4 address (else IPv6) in each of its networks."""
+    networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    found = {
+        name: network.get("IPAddress") or network.get("GlobalIPv6Address")
+        for name, network in networks.items()
+        if network
+    }
+    return {name: address for name, address in found.items() if address}
+
+
+def published_port(inspected: Json, container_port: int) -> int | None:
+    """Return the host port that TCP ``container_port`` is published on.
+
+    A running container's real ports; of a stopped one what it was created with.
+    """
+    key = f"{container_port}/tcp"
+    live = (inspected.get("NetworkSettings") or {}).get("Ports") or {}
+    created = (inspected.get("HostConfig") or {}).get("PortBindings") or {}
+    for bindings in (live.get(key), created.get(key)):
+        for binding in bindings or []:
+            port = str(binding.get("HostPort") or "")
+            if port.isdigit() and port != "0":
+                return int(port)
+    return None
+
+
+_TAG = re.compile(r":([^:/@]+)(?:@.*)?$")
+
+
+def image_tag(image: str | None) -> str | None:
+    """Return the tag of an image's name, without a digest; None where there is none."""
+    match = _TAG.search(image or "")
+    return match[1] if match else None
+
+
+def proxy(inspected: Json | None, data_path: str) -> dict[str, t.Any]:
+    """Describe the proxy container (fact 13): Traefik, Caddy, or none.
+
+    The version is the image's own label where it has one, since a tag may be as vague as ``v3``; without the leading v.
+    """
+    if inspected is None:
+        return {"kind": "none", "image": None, "version": None, "state": None, "dynamic_path": None}
+    state = container_state(inspected)
+    image = str(state["image"] or "").lower()
+    kind = "traefik" if "traefik" in image else "caddy" if "caddy" in image else "none"
+    version = _labels(inspected).get("org.opencontainers.image.version") or image_tag(state["image"])
+    folder = {"traefik": data_path + "/proxy/dynamic", "caddy": data_path + "/proxy/caddy/dynamic"}
+    return {
+        "kind": kind,
+        "image": state["image"],
+        "version": None if version is None else version[1:] if re.match(r"v\d", version) else version,
+        "state": state["state"],
+        "dynamic_path": folder.get(kind),
+    }
+
+
+# -- the instance's domain ---------------------------------------------------------------------------------------------
+
+_TRAEFIK_RULE = re.compile(r"""^\s*rule:\s*["']?Host\(`(?P<host>[^`]+)`\)["']?\s*$""", re.MULTILINE)
+_TRAEFIK_HTTPS_ROUTER = re.compile(r"^\s*coolify-https\s*:\s*$", re.MULTILINE)
+_CADDY_SITE = re.compile(r"^\s*(?:(?P<scheme>https?)://)?(?P<host>[^\s{},:/]+)(?P<more>[^{\n]*)\{", re.MULTILINE)
+
+
+def _named(host: str) -> bool:
+    """Whether ``host`` is a name: an instance set to a bare address has no domain that a certificate could be for."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return bool(host)
+    return False
+
+
+def domain_of_traefik(text: str, source: str) -> dict[str, str] | None:
+    """Return the instance's domain from Coolify's own ``coolify.yaml`` (facts 12, 28).
+
+    Coolify writes that file with one rule that is nothing but the host; the scheme is https where it wrote its https
+    router. Read by lines, since the host need not have a YAML reader.
+    """
+    match = _TRAEFIK_RULE.search(text)
+    if match is None or not _named(match["host"]):
+        return None
+    scheme = "https" if _TRAEFIK_HTTPS_ROUTER.search(text) else "http"
+    return {"host": match["host"].lower(), "scheme": scheme, "source": source}
+
+
+def domain_of_caddy(text: str, source: str) -> dict[str, str] | None:
+    """Return the instance's domain from Coolify's own ``coolify.caddy`` (fact 29)."""
+    match = _CADDY_SITE.search(text)
+    if match is None or not _named(match["host"]):
+        return None
+    https = match["scheme"] != "http" or "https://" in match["more"]
+    return {"host": match["host"].lower(), "scheme": "https" if https else "http", "source": source}
+
+
+# -- the operating system ----------------------------------------------------------------------------------------------
+
+_ASSIGNMENT = re.compile(r"""^(?P<key>[A-Z_]+)=(?P<value>.*)$""", re.MULTILINE)
+_SYSTEMD_LIBRARY = re.compile(r"libsystemd-shared-(?P<version>\d+)")
+
+
+def os_release(text: str) -> dict[str, str | None]:
+    """Return id, version and name from ``/etc/os-release``."""
+    values = {match["key"]: match["value"].strip().strip("\"'") for match in _ASSIGNMENT.finditer(text)}
+    return {
+        "id": values.get("ID"),
+        "version_id": values.get("VERSION_ID"),
+        "pretty_name": values.get("PRETTY_NAME"),
+    }
+
+
+def systemd_version(library_names: t.Iterable[str]) -> str | None:
+    """Return systemd's version from the name of its private library, which carries it on every distribution."""
+    for name in library_names:
+        match = _SYSTEMD_LIBRARY.search(name)
+        if match:
+            return match["version"]
+    return None
+
+
+def systemd_units(text: str) -> dict[str, dict[str, t.Any]]:
+    """Return the units in the output of ``systemctl show`` for several units, by their ids.
+
+    Blocks are parted by an empty line. ``enabled`` is None where systemd says nothing of it (no unit file).
+    """
+    units = {}
+    for block in text.strip().split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if values.get("Id"):
+            file_state = values.get("UnitFileState", "")
+            units[values["Id"]] = {
+                "installed": values.get("LoadState") == "loaded",
+                "active_state": values.get("ActiveState") or None,
+                "enabled": file_state in ("enabled", "enabled-runtime", "static") if file_state else None,
+            }
+    return units
+
+
+_NFT_VERSION = re.compile(r"""(?:nftables v|"version":\s*")(?P<version>\d[\w.]*)""")
+
+
+def nft_version(text: str) -> str | None:
+    """Return nft's version from ``nft --version``, or from the head of any ``nft -j`` output."""
+    match = _NFT_VERSION.search(text)
+    return match["version"] if match else None
+
+
+# -- UFW ---------------------------------------------------------------------------------------------------------------
+
+_UFW_ENABLED = re.compile(r"^\s*ENABLED\s*=\s*[\"']?(?P<value>\w+)", re.MULTILINE | re.IGNORECASE)
+_UFW_IPV6 = re.compile(r"^\s*IPV6\s*=\s*[\"']?(?P<value>\w+)", re.MULTILINE | re.IGNORECASE)
+_UFW_TUPLE = "### tuple ###"
+
+
+def ufw_active(conf: str) -> bool:
+    """Whether ``/etc/ufw/ufw.conf`` says that UFW is enabled."""
+    values = [match["value"].lower() for match in _UFW_ENABLED.finditer(conf)]
+    return bool(values) and values[-1] == "yes"
+
+
+def ufw_ipv6(defaults: str) -> bool:
+    """Whether ``/etc/default/ufw`` has UFW guard IPv6 too, as it does unless told otherwise."""
+    values = [match["value"].lower() for match in _UFW_IPV6.finditer(defaults)]
+    return not values or values[-1] == "yes"
+
+
+def ufw_rules(text: str, family: str) -> list[dict[str, t.Any]]:
+    """Return the rules in UFW's ``user.rules`` (``family`` ipv4) or ``user6.rules`` (ipv6).
+
+    UFW keeps each rule in a comment of its own form, from which it prints ``ufw status``:
+    action, protocol, port, destination, source port, source, perhaps two application profiles, direction, comment
+    (hex).
+    """
+    rules = []
+    for line in text.splitlines():
+        if not line.startswith(_UFW_TUPLE):
+            continue
+        fields = line[len(_UFW_TUPLE) :].split()
+        comment = None
+        if fields and fields[-1].startswith("comment="):
+            try:
+                comment = bytes.fromhex(fields.pop()[len("comment=") :]).decode("utf-8", "replace")
+            except ValueError:
+                comment = None
+        if len(fields) < 6:
+            continue
+        direction, _separator, interface = (fields[-1] if len(fields) > 6 else "in").partition("_")
+        rules.append(
+            {
+                "action": fields[0],
+                "protocol": fields[1],
+                "port": fields[2],
+                "destination": fields[3],
+                "source": fields[5],
+                "direction": direction,
+                "interface": interface or None,
+                "comment": comment,
+                "family": family,
+            }
+        )
+    return rules

@@ -1,0 +1,456 @@
+# Copyright (c) selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: no stable interface for others.
+
+"""Who may reach a port that Docker publishes, as one nftables table.
+
+Docker rewrites the destination of a packet for a published port in PREROUTING and forwards it, so a
+filter in INPUT (UFW's) never sees it (fact 19). The table written here decides before that rewriting,
+while the packet still carries the port that was asked for (fact 21a).
+
+The rules exist once, as data: :func:`ruleset` prints them for ``nft -f`` and :func:`parse` reads what
+``nft -j`` says of the running table back into the same data.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence, Tuple, Union
+
+TABLE = "coolify_websocket"
+FAMILY = "inet"
+COUNTER = "refused"
+
+#: The kernel's number for nft's "mangle": after conntrack (-200), before Docker's DNAT (-100). The
+#: name is not known to every nft in every chain, the number is.
+PRIORITY = -150
+
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+
+#: selector, "==" or "!=", values
+Condition = Tuple[str, str, Tuple[str, ...]]
+#: all conditions must hold; then the verdict (last statement), e.g. "accept" or "jump decide"
+Rule = Tuple[Tuple[Condition, ...], str]
+
+
+class Trusted(NamedTuple):
+    """One way in: packets from ``network`` (None: any) that arrive on ``interface`` (None: any)."""
+
+    interface: str | None
+    network: Network | None
+
+
+class Policy(NamedTuple):
+    """Everything the rules depend on, checked, without duplicates and sorted."""
+
+    ports: tuple[int, ...]
+    trusted: tuple[Trusted, ...]
+    outside_interfaces: tuple[str, ...]
+
+
+def policy(
+    ports: Iterable[Any],
+    trusted: Iterable[Mapping[str, Any]],
+    outside_interfaces: Iterable[Any] = (),
+) -> Policy:
+    """Check the three options and bring them into one canonical form.
+
+    Args:
+        ports: published TCP ports of the host, 1 to 65535, at least one.
+        trusted: mappings with ``source`` (a CIDR or an address, either family) and ``interface``
+            (a name); one of the two may be None or absent, not both.
+        outside_interfaces: bridges that lead outside although they are bridges, such as the one
+            that carries a virtualisation host's default route.
+
+    Raises:
+        ValueError: the message names the option, the value and the remedy.
+    """
+    return Policy(
+        ports=_ports(ports),
+        trusted=tuple(sorted({_trusted(index, entry) for index, entry in enumerate(trusted)}, key=_order)),
+        outside_interfaces=tuple(
+            sorted({_interface(f"outside_interfaces[{i}]", name) for i, name in enumerate(outside_interfaces)})
+        ),
+    )
+
+
+def ruleset(
+    ports: Iterable[Any],
+    trusted: Iterable[Mapping[str, Any]],
+    outside_interfaces: Iterable[Any] = (),
+) -> str:
+    """The text for ``nft -f``: replaces the table as a whole, in one transaction.
+
+    Options and errors are those of :func:`policy`. Declaring the table before deleting it makes the
+    deletion succeed whether or not the table was there; nft 0.9.3 knows no ``destroy``.
+    """
+    return text(policy(ports, trusted, outside_interfaces))
+
+
+def text(wanted: Policy) -> str:
+    """The text for ``nft -f`` that makes a checked policy true."""
+    lines = [
+        "# Written by selfhosted.coolify; loaded by coolify-websocket-firewall.service.",
+        f"# Ports: {', '.join(map(str, wanted.ports))}",
+        *[f"# Let in: {describe(entry)}" for entry in wanted.trusted],
+        "# Let in: this host, its bridges (Docker's networks), established connections",
+        *[f"# A bridge, but outside: {name}" for name in wanted.outside_interfaces],
+        f"table {FAMILY} {TABLE}",
+        f"delete table {FAMILY} {TABLE}",
+        f"table {FAMILY} {TABLE} {{",
+        f"\tcounter {COUNTER} {{",
+        "\t}",
+    ]
+    for name, rules in _chains(wanted).items():
+        lines += ["", f"\tchain {name} {{"]
+        if name in _HOOKS:
+            lines.append(f"\t\ttype filter hook {_HOOKS[name]} priority {PRIORITY}; policy accept;")
+        lines += [f"\t\t{_print(rule)}" for rule in rules]
+        lines.append("\t}")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def printed(wanted: Policy) -> list[str]:
+    """The rules of the table, one text each, as :func:`parse` gives them in ``rules``."""
+    return _listing(_chains(wanted))
+
+
+def describe(entry: Trusted) -> str:
+    """A way in, for people: ``100.64.0.0/10 on tailscale0``."""
+    source = "any source" if entry.network is None else str(entry.network)
+    return source if entry.interface is None else f"{source} on {entry.interface}"
+
+
+def parse(nft_json: str) -> dict[str, Any] | None:
+    """What the running table says, from ``nft -j list table inet coolify_websocket``.
+
+    Returns:
+        None if the text does not hold the table. Otherwise ``ports`` (list of int), ``trusted``
+        (list of {source, interface}), ``outside_interfaces`` (list of str), ``refused_packets``
+        (int or None if the counter is gone), ``intact`` (bool: the table's rules are exactly those
+        that :func:`ruleset` writes for these values; False when somebody added, removed or changed
+        one) and ``rules`` (list of str, one printed rule each).
+    """
+    objects = _objects(nft_json)
+    if not any("table" in item for item in objects):
+        return None
+
+    chains: dict[str, list[Rule]] = {}
+    hooks: dict[str, tuple[Any, ...]] = {}
+    refused = None
+    for item in objects:
+        if "chain" in item:
+            chain = item["chain"]
+            chains.setdefault(chain["name"], [])
+            if "hook" in chain:
+                hooks[chain["name"]] = (chain["type"], chain["hook"], chain["prio"], chain["policy"])
+        elif "rule" in item:
+            chains.setdefault(item["rule"]["chain"], []).append(_rule(item["rule"]["expr"]))
+        elif "counter" in item and item["counter"].get("name") == COUNTER:
+            refused = item["counter"].get("packets")
+
+    read = _policy_of(chains)
+    wanted_hooks = {name: ("filter", hook, PRIORITY, "accept") for name, hook in _HOOKS.items()}
+    return {
+        "ports": list(read.ports),
+        "trusted": as_options(read.trusted),
+        "outside_interfaces": list(read.outside_interfaces),
+        "refused_packets": refused,
+        "intact": refused is not None and hooks == wanted_hooks and chains == _chains(read),
+        "rules": _listing(chains),
+    }
+
+
+def as_options(trusted: Iterable[Trusted]) -> list[dict[str, str | None]]:
+    """The ways in, in the form in which the option ``trusted`` takes them."""
+    return [
+        {"source": None if entry.network is None else str(entry.network), "interface": entry.interface}
+        for entry in trusted
+    ]
+
+
+def default_route_interfaces(ipv4_routes: str, ipv6_routes: str) -> list[str]:
+    """The interfaces that carry a default route of the main table.
+
+    Args:
+        ipv4_routes: text of ``/proc/net/route``.
+        ipv6_routes: text of ``/proc/net/ipv6_route``; empty where IPv6 is off.
+    """
+    names = set()
+    for fields in map(str.split, ipv4_routes.splitlines()[1:]):
+        if len(fields) >= 8 and fields[1] == "00000000" and fields[7] == "00000000":
+            names.add(fields[0])
+    for fields in map(str.split, ipv6_routes.splitlines()):
+        # The kernel lists its own "unreachable" default on lo where no real one exists.
+        if len(fields) == 10 and fields[0] == "0" * 32 and fields[1] == "00" and fields[9] != "lo":
+            names.add(fields[9])
+    return sorted(names)
+
+
+_HOOKS = {"arriving": "prerouting", "routed": "forward"}
+
+
+def _chains(wanted: Policy) -> dict[str, list[Rule]]:
+    """Every rule of the table, as data.
+
+    ``arriving`` judges what is addressed to this host, which is all that Docker rewrites; what this
+    host merely routes to others is none of ours. ``routed`` judges the one other way to a published
+    container: a neighbour who sends packets straight to the container's own address. Engines before
+    28 forward those. A bridge made later needs no reload, since it is known by its kind.
+    """
+    accept = "accept"
+    established = (("ct state", "==", ("established", "related")),)
+    asked: Condition = ("tcp dport", "==", tuple(map(str, wanted.ports)))
+
+    def bridge(direction: str) -> tuple[Condition, ...]:
+        kind: tuple[Condition, ...] = ((f"{direction}ifkind", "==", ("bridge",)),)
+        if not wanted.outside_interfaces:
+            return kind
+        return (*kind, (f"{direction}ifname", "!=", wanted.outside_interfaces))
+
+    decide: list[Rule] = [((("iifname", "==", ("lo",)),), accept), (bridge("i"), accept)]
+    decide += [(_way_in(entry), accept) for entry in wanted.trusted]
+    decide.append(((), "drop"))
+    return {
+        "decide": decide,
+        "arriving": [
+            (established, accept),
+            ((asked, ("fib daddr type", "==", ("local",))), "jump decide"),
+        ],
+        "routed": [
+            (established, accept),
+            # Docker's rewriting took place: "arriving" has already decided about this one.
+            ((("ct status", "==", ("dnat",)),), accept),
+            ((asked, *bridge("o")), "jump decide"),
+        ],
+    }
+
+
+def _listing(chains: Mapping[str, Sequence[Rule]]) -> list[str]:
+    return [f"{name}: {_print(rule)}" for name, rules in chains.items() for rule in rules]
+
+
+def _way_in(entry: Trusted) -> tuple[Condition, ...]:
+    conditions: list[Condition] = []
+    if entry.interface is not None:
+        conditions.append(("iifname", "==", (entry.interface,)))
+    if entry.network is not None:
+        family = "ip" if entry.network.version == 4 else "ip6"
+        if entry.network.prefixlen == 0:
+            conditions.append(("nfproto", "==", (f"ipv{entry.network.version}",)))
+        else:
+            conditions.append((f"{family} saddr", "==", (str(entry.network),)))
+    return tuple(conditions)
+
+
+def _policy_of(chains: Mapping[str, Sequence[Rule]]) -> Policy:
+    """The values that the given rules were made from; rules of another shape contribute nothing."""
+    ports: tuple[int, ...] = ()
+    trusted = []
+    outside: tuple[str, ...] = ()
+    for conditions, verdict in chains.get("arriving", ()):
+        for selector, operator, values in conditions:
+            if (selector, operator, verdict) == ("tcp dport", "==", "jump decide"):
+                ports = tuple(sorted(int(value) for value in values if value.isdigit()))
+    for conditions, verdict in chains.get("decide", ()):
+        if verdict != "accept" or conditions == (("iifname", "==", ("lo",)),):
+            continue
+        if conditions and conditions[0] == ("iifkind", "==", ("bridge",)):
+            outside = conditions[1][2] if len(conditions) > 1 else ()
+            continue
+        entry = _entry_of(conditions)
+        if entry is not None:
+            trusted.append(entry)
+    return Policy(ports, tuple(trusted), outside)
+
+
+def _entry_of(conditions: Sequence[Condition]) -> Trusted | None:
+    interface: str | None = None
+    network: Network | None = None
+    for selector, operator, values in conditions:
+        if operator != "==" or len(values) != 1:
+            return None
+        if selector == "iifname":
+            interface = values[0]
+        elif selector == "nfproto" and values[0] in _EVERYONE:
+            network = ipaddress.ip_network(_EVERYONE[values[0]])
+        elif selector in ("ip saddr", "ip6 saddr"):
+            network = ipaddress.ip_network(values[0])
+        else:
+            return None
+    return Trusted(interface, network) if conditions else None
+
+
+_EVERYONE = {"ipv4": "0.0.0.0/0", "ipv6": "::/0"}
+
+_NAMES = ("iifname", "oifname", "iifkind", "oifkind")
+
+
+def _print(rule: Rule) -> str:
+    conditions, verdict = rule
+    words = []
+    for selector, operator, values in conditions:
+        shown = [f'"{value}"' if selector in _NAMES else value for value in values]
+        if selector.startswith("ct "):
+            right = ",".join(shown)
+        else:
+            right = shown[0] if len(shown) == 1 else "{ " + ", ".join(shown) + " }"
+        left = f"meta {selector}" if selector in ("iifkind", "oifkind", "nfproto") else selector
+        words.append(f"{left} {right}" if operator == "==" else f"{left} != {right}")
+    if verdict == "drop":
+        words.append(f'counter name "{COUNTER}"')
+    return " ".join([*words, verdict])
+
+
+def _objects(nft_json: str) -> list[dict[str, Any]]:
+    """The objects of our table; an empty list for text that is not nft's."""
+    try:
+        listed = json.loads(nft_json)["nftables"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    ours = []
+    for item in listed:
+        for kind, value in item.items():
+            name = value.get("name") if kind == "table" else value.get("table")
+            if (value.get("family"), name) == (FAMILY, TABLE):
+                ours.append({kind: value})
+    return ours
+
+
+def _rule(expressions: Sequence[Mapping[str, Any]]) -> Rule:
+    """One rule of ``nft -j``; what our rules never hold is kept as text, so that it shows as a difference."""
+    conditions: list[Condition] = []
+    verdict = "continue"
+    counted = False
+    for expression in expressions:
+        ((kind, value),) = expression.items()
+        if kind == "match":
+            conditions.append(_condition(value))
+        elif kind in ("accept", "drop"):
+            verdict = kind
+        elif kind == "jump":
+            verdict = f"jump {value['target']}"
+        elif (kind, value) == ("counter", COUNTER):
+            counted = True
+        else:
+            conditions.append((json.dumps(expression, sort_keys=True), "==", ()))
+    if counted != (verdict == "drop"):
+        conditions.append(("counter", "!=", (COUNTER,)))
+    return tuple(conditions), verdict
+
+
+def _condition(match: Mapping[str, Any]) -> Condition:
+    left = match["left"]
+    if "meta" in left:
+        selector = left["meta"]["key"]
+    elif "ct" in left:
+        selector = f"ct {left['ct']['key']}"
+    elif "payload" in left and "field" in left["payload"]:
+        selector = f"{left['payload']['protocol']} {left['payload']['field']}"
+    elif "fib" in left:
+        selector = f"fib {' . '.join(_flat(left['fib']['flags']))} {left['fib']['result']}"
+    else:
+        selector = json.dumps(left, sort_keys=True)
+    values = _flat(match["right"])
+    if selector in ("ip saddr", "ip6 saddr"):
+        values = [_canonical(value) for value in values]
+    # Bit masks ("in") and values are one thing here: each of our selectors is only ever used in one way.
+    operator = "==" if match["op"] in ("==", "in") else match["op"]
+    key = (lambda value: (len(value), value)) if selector == "tcp dport" else None
+    return selector, operator, tuple(sorted(values, key=key))
+
+
+def _canonical(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        return value
+
+
+def _flat(value: Any) -> list[str]:
+    """Single values, lists, sets and prefixes as a list of texts: versions of nft differ in which they print."""
+    if isinstance(value, list):
+        return [text for item in value for text in _flat(item)]
+    if isinstance(value, dict):
+        if set(value) == {"set"}:
+            return _flat(value["set"])
+        if set(value) == {"prefix"}:
+            return [f"{value['prefix']['addr']}/{value['prefix']['len']}"]
+        return [json.dumps(value, sort_keys=True)]
+    return [str(value)]
+
+
+def _ports(ports: Iterable[Any]) -> tuple[int, ...]:
+    checked = set()
+    for index, port in enumerate(ports):
+        if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
+            raise ValueError(f"ports[{index}]: {port!r} is not a TCP port; give a whole number from 1 to 65535")
+        if port == 22:
+            raise ValueError(f"ports[{index}]: 22 is SSH's port, which this firewall never touches; leave it out")
+        checked.add(port)
+    if not checked:
+        raise ValueError("ports: the list is empty; name the published ports, such as 6001 and 6002")
+    return tuple(sorted(checked))
+
+
+def _trusted(index: int, entry: Mapping[str, Any]) -> Trusted:
+    option = f"trusted[{index}]"
+    source, interface = entry.get("source"), entry.get("interface")
+    if source is None and interface is None:
+        raise ValueError(f"{option}: neither source nor interface is set; give a CIDR, an interface, or both")
+    return Trusted(
+        interface=None if interface is None else _interface(f"{option}.interface", interface),
+        network=None if source is None else _network(f"{option}.source", source),
+    )
+
+
+def _network(option: str, value: Any) -> Network:
+    remedy = "give an address or a CIDR, such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"
+    # ip_network() also takes integers and packed bytes, which nobody means here, and zones, which nft does not know.
+    if not isinstance(value, str) or "%" in value:
+        raise ValueError(f"{option}: {value!r} is not a network; {remedy}")
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError:
+        try:
+            suggestion = ipaddress.ip_network(value, strict=False)
+        except ValueError:
+            raise ValueError(f"{option}: {value!r} is not a network; {remedy}") from None
+        raise ValueError(
+            f"{option}: {value!r} has bits set beyond its prefix; write {suggestion} for the whole network, "
+            f"or {value.split('/')[0]} for the one address"
+        ) from None
+    return _unmapped(network)
+
+
+def _unmapped(network: Network) -> Network:
+    """::ffff:a.b.c.d stands for an IPv4 address; on the wire that is IPv4, so that is what has to match."""
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
+    return network
+
+
+def _interface(option: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{option}: {value!r} is not an interface name; give one as `ip link` shows it")
+    if len(value.encode()) > 15 or value in (".", "..") or "/" in value or ":" in value or " " in value:
+        raise ValueError(f"{option}: {value!r} is no name the kernel gives an interface; see `ip link`")
+    # A trailing * is nft's wildcard, and nft has no escape for a quote.
+    if any(char in '"\\*' or not 0x20 < ord(char) < 0x7F for char in value):
+        raise ValueError(
+            f"{option}: {value!r} holds a character that an nftables rule cannot name exactly; "
+            "rename the interface or trust a source instead"
+        )
+    return value
+
+
+def _order(entry: Trusted) -> tuple[Any, ...]:
+    network = entry.network
+    if network is None:
+        return (entry.interface or "", 0, 0, 0)
+    return (entry.interface or "", network.version, int(network.network_address), network.prefixlen)

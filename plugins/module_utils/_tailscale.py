@@ -1,0 +1,130 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host knows of its tailnet, read from the kernel and from tailscaled's local API.
+
+No process is started: addresses come from the kernel, so that they are there while tailscaled is being restarted, and
+the state of the login comes from the daemon's socket.
+Private to this collection: no stability is promised to anybody outside it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import ipaddress
+import json
+import os
+import socket
+import struct
+import typing as t
+
+# Ranges that Tailscale gives addresses from (fact 22).
+IPV4_RANGE = "100.64.0.0/10"
+IPV6_RANGE = "fd7a:115c:a1e0::/48"
+
+_SIOCGIFADDR = 0x8915
+_IFF_UP = 0x1
+# What tailscaled wants to be called on its socket; other names are refused as DNS rebinding.
+_LOCAL_API_HOST = "local-tailscaled.sock"
+_STATUS_LIMIT = 32 * 1024 * 1024
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__(_LOCAL_API_HOST, timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def ipv6_from_proc(text: str, interface: str) -> str | None:
+    """Return the interface's address within Tailscale's IPv6 range from ``/proc/net/if_inet6``."""
+    network = ipaddress.ip_network(IPV6_RANGE)
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) == 6 and fields[5] == interface:
+            address = ipaddress.IPv6Address(int(fields[0], 16))
+            if address in network:
+                return str(address)
+    return None
+
+
+def status_facts(status: t.Mapping[str, t.Any]) -> dict[str, str | None]:
+    """Return what is wanted of the local API's ``/localapi/v0/status`` answer.
+
+    Any part of it may be missing: a daemon that is logged out knows no tailnet.
+    """
+    tailnet = status.get("CurrentTailnet") or {}
+    own = status.get("Self") or {}
+    name = str(own.get("DNSName") or "").rstrip(".")
+    return {
+        "backend_state": status.get("BackendState") or None,
+        "tailnet": tailnet.get("Name") or None,
+        "version": status.get("Version") or None,
+        "name": name or None,
+    }
+
+
+def fetch_status(path: str, timeout: float) -> dict[str, t.Any] | None:
+    """Ask tailscaled behind socket ``path`` for its status; None where it gives none in ``timeout`` seconds."""
+    connection = _SocketConnection(path, timeout)
+    try:
+        # Peers are left out: a large tailnet's list is megabytes that nobody here reads.
+        connection.request("GET", "/localapi/v0/status?peers=false")
+        response = connection.getresponse()
+        if response.status != 200:
+            return None
+        status = json.loads(response.read(_STATUS_LIMIT))
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+    return status if isinstance(status, dict) else None
+
+
+def kernel_ipv4(interface: str) -> str | None:
+    """Return the first IPv4 address that the kernel has on ``interface``."""
+    request = struct.pack("256s", interface.encode()[:15])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        try:
+            answer = fcntl.ioctl(handle.fileno(), _SIOCGIFADDR, request)
+        except OSError:
+            return None
+    return socket.inet_ntoa(answer[20:24])
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="ascii", errors="replace") as handle:
+            return handle.read()
+    except OSError:
+        return None
+
+
+def discover(
+    interface: str = "tailscale0",
+    socket_path: str = "/var/run/tailscale/tailscaled.sock",
+    state_file: str = "/var/lib/tailscale/tailscaled.state",
+    timeout: float = 2.0,
+) -> dict[str, t.Any]:
+    """Describe Tailscale on this host; what is not there is None or False, nothing is raised.
+
+    ``installed`` stays true through an outage of the daemon: its socket or its state file is enough.
+    """
+    flags = _read(os.path.join("/sys/class/net", interface, "flags"))
+    status = fetch_status(socket_path, timeout)
+    present = flags is not None
+    facts: dict[str, t.Any] = {
+        "interface": interface,
+        "installed": present or status is not None or os.path.exists(socket_path) or os.path.exists(state_file),
+        "present": present,
+        "up": present and bool(int((flags or "0").strip(), 16) & _IFF_UP),
+        "ipv4": kernel_ipv4(interface) if present else None,
+        "ipv6": ipv6_from_proc(_read("/proc/net/if_inet6") or "", interface) if present else None,
+    }
+    facts.update(status_facts(status or {}))
+    return facts

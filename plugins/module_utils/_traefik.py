@@ -1,0 +1,73 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: no promise is made to anybody else.
+
+The dynamic configuration that makes Traefik route Coolify's two WebSocket paths itself
+(https://doc.traefik.io/traefik/routing/routers/).
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _yaml_reader
+
+# Traefik's default priority is the length of the rule, and no rule is this long: Coolify's own router for the whole
+# host must not win, however long its rule is.
+PRIORITY = 100000
+CERTIFICATE_RESOLVER = "letsencrypt"
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
+_ROUTES = (
+    # (name, matcher of the path, service's address); the narrowest forms that carry both paths, see facts 15 and 33.
+    ("terminal", "Path(`/terminal/ws`)", "http://coolify-realtime:6002"),
+    ("app", "(PathPrefix(`/app/`) || PathPrefix(`/apps/`))", "http://coolify-realtime:6001"),
+)
+
+
+def document(host: str, entrypoints: t.Sequence[str]) -> dict[str, t.Any]:
+    """The document for `host`, with one router per path and entry point (`http`, `https`).
+
+    The names begin with `selfhosted-coolify-`, which Coolify never uses (fact 12). On `https` the certificate comes
+    from the resolver that Coolify's own routers use. Raises ValueError for a host that is not a plain DNS name, so
+    that no value carries rule syntax, and for an unknown entry point.
+    """
+    if len(host) > 253 or not _HOST.match(host):
+        raise ValueError(f"coolify_domain: {host!r} is not a host name; give it bare, like coolify.example.com")
+    unknown = sorted(set(entrypoints) - {"http", "https"})
+    if unknown or not entrypoints:
+        raise ValueError(f"coolify_traefik_entrypoints: {unknown!r} is not a list of http and https")
+    routers, services = {}, {}
+    for name, path, address in _ROUTES:
+        service = f"selfhosted-coolify-{name}"
+        services[service] = {"loadBalancer": {"servers": [{"url": address}]}}
+        for entrypoint in entrypoints:
+            router: dict[str, t.Any] = {
+                "entryPoints": [entrypoint],
+                "rule": f"Host(`{host}`) && {path}",
+                "service": service,
+                "priority": PRIORITY,
+            }
+            if entrypoint == "https":
+                router["tls"] = {"certResolver": CERTIFICATE_RESOLVER}
+            routers[f"{service}-{entrypoint}"] = router
+    return {"http": {"routers": routers, "services": services}}
+
+
+def yaml_error(text: str) -> str | None:
+    """Why Traefik cannot read the text of a file in its folder as YAML, with line and column; None if it can.
+
+    Says nothing about a file that is a template of Go's (`{{`), or that uses a part of YAML that is not read here.
+    """
+    if "{{" in text:
+        return None
+    try:
+        _yaml_reader.read(text)
+    except _yaml_reader.UnsupportedYamlError:
+        return None
+    except _yaml_reader.YamlError as error:
+        return str(error)
+    return None

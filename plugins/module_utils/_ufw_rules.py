@@ -1,0 +1,107 @@
+# Copyright (c) selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: no stable interface for others.
+
+"""The guide's UFW rules: what has to be added and deleted so that they are there once.
+
+They are what ``ufw status`` shows to people, and what decides where a published port reaches the host by
+INPUT (fact 32); the nftables table is what closes the ports.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any, Iterable, Mapping, Sequence
+
+#: Marks a rule as ours: only rules with this comment are ever deleted.
+COMMENT = "Coolify WebSocket (selfhosted.coolify)"
+
+_ANYWHERE = ("0.0.0.0/0", "::/0", "any")
+
+
+def changes(
+    rules: Sequence[Mapping[str, Any]],
+    ports: Iterable[int],
+    trusted: Iterable[Mapping[str, Any]],
+    ipv6: bool = True,
+) -> dict[str, list[dict[str, Any]]]:
+    """Compare UFW's rules with the wanted ones.
+
+    Args:
+        rules: UFW's rules as ``coolify_info`` returns them in ``ufw.rules``.
+        ports: the published ports; empty if no rule of ours is to stay.
+        trusted: mappings with ``source`` and ``interface`` as in ``published_port_firewall``.
+        ipv6: whether UFW manages IPv6 (``IPV6=`` in /etc/default/ufw); it refuses IPv6 rules otherwise.
+
+    Returns:
+        ``add`` and ``delete``: lists of mappings with ``source``, ``interface`` and ``port``.
+    """
+    wanted = [
+        {"source": source, "interface": interface, "port": str(port)}
+        for port in sorted(set(ports))
+        for source, interface in map(_origin, trusted)
+        if ipv6 or ":" not in source
+    ]
+    keys = {_key(rule) for rule in wanted}
+    obsolete = {
+        _key(rule): _command(rule) for rule in rules if rule.get("comment") == COMMENT and _key(rule) not in keys
+    }
+    return {
+        "add": [rule for rule in wanted if not any(_serves(there, rule) for there in rules)],
+        "delete": list(obsolete.values()),
+    }
+
+
+def _origin(entry: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Source and interface of the rule for a trusted entry.
+
+    The guide's rules name the source and no interface. That both have to hold, the table sees to.
+    """
+    if entry.get("source") is None:
+        return "any", entry.get("interface")
+    network = ipaddress.ip_network(entry["source"], strict=False)
+    single = network.prefixlen == network.max_prefixlen
+    return str(network.network_address) if single else str(network), None
+
+
+def _key(rule: Mapping[str, Any]) -> tuple[Any, ...]:
+    return _network(rule.get("source")), rule.get("interface"), str(rule.get("port"))
+
+
+def _command(rule: Mapping[str, Any]) -> dict[str, Any]:
+    # UFW lists a rule for "any" once for each family; one command makes and removes both.
+    source = "any" if rule["source"] in _ANYWHERE else rule["source"]
+    return {"source": source, "interface": rule.get("interface"), "port": str(rule["port"])}
+
+
+def _serves(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a rule, ours or somebody's own, already allows what the wanted one would."""
+    return (
+        there.get("action") in ("allow", "limit")
+        and there.get("protocol") in ("tcp", "any")
+        and there.get("direction", "in") == "in"
+        and there.get("destination", "any") in _ANYWHERE
+        and there.get("interface") == wanted["interface"]
+        and _names_port(str(there.get("port")), int(wanted["port"]))
+        and _network(there.get("source")) == _network(wanted["source"])
+    )
+
+
+def _names_port(field: str, port: int) -> bool:
+    """UFW's port field: one, a list with commas, ranges with a colon."""
+    for part in field.split(","):
+        first, _colon, last = part.partition(":")
+        if first.isdigit() and (last or first).isdigit() and int(first) <= port <= int(last or first):
+            return True
+    return False
+
+
+def _network(source: Any) -> Any:
+    if source is None or source in _ANYWHERE:
+        return "any"
+    try:
+        return ipaddress.ip_network(str(source), strict=False)
+    except ValueError:
+        return source

@@ -1,0 +1,355 @@
+#!/usr/bin/python
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: coolify_info
+short_description: What a Coolify host is, and the state of everything this collection manages on it
+version_added: 0.1.0
+author: selfhosted.coolify contributors (@selfhosted)
+description:
+  - Reads, in one execution, the versions, containers, ports, domain and settings that matter for Coolify's WebSockets.
+  - Docker is asked on its socket, the rest is read from files; only C(systemctl show) and C(nft) are run.
+  - Does not fail for what it can describe. A host without Docker has RV(docker.reachable=false) and the reason.
+  - Returns no secret. Of C(.env) and of the container's environment only the keys that decide where
+    WebSockets go are read out.
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in any mode.
+  diff_mode:
+    support: none
+    description: There is nothing to show a difference of.
+  idempotent:
+    support: full
+    description: Changes nothing, so a second run is no different.
+options:
+  docker_socket:
+    description: Path of the Docker engine's socket.
+    type: path
+    default: /var/run/docker.sock
+  data_path:
+    description: Coolify's folder on the host.
+    type: path
+    default: /data/coolify
+  tunnel_config:
+    description: Path of cloudflared's configuration file, for a tunnel that is managed on the host.
+    type: path
+    default: /etc/cloudflared/config.yml
+  nginx_resolver:
+    description: The resolver that the routes in the container's nginx should have, to tell whether they are current.
+    type: str
+    default: 127.0.0.11
+  nginx_read_timeout:
+    description:
+      - The seconds of silence that the routes in the container's nginx should allow, to tell whether they are current.
+    type: int
+    default: 86400
+seealso:
+  - module: selfhosted.coolify.tailscale_info
+  - plugin: selfhosted.coolify.access_plan
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Look at the host
+  selfhosted.coolify.coolify_info:
+  register: host
+
+- name: Show Coolify's version and domain
+  ansible.builtin.debug:
+    msg: "Coolify {{ host.coolify.version }} at {{ host.domain.host | default('no domain') }}"
+"""
+
+RETURN = r"""
+docker:
+  description: The Docker engine.
+  returned: always
+  type: dict
+  contains:
+    reachable:
+      description: Whether the engine answered.
+      type: bool
+    version:
+      description: The engine's version, or null.
+      type: str
+      sample: 26.1.5
+    api_version:
+      description: The version of its API, or null.
+      type: str
+      sample: "1.45"
+    error:
+      description: Why it did not answer, or null.
+      type: str
+coolify:
+  description: The container C(coolify).
+  returned: always
+  type: dict
+  contains:
+    found:
+      description: Whether there is one.
+      type: bool
+    version:
+      description: Coolify's version as its own C(config/constants.php) says it, or null.
+      type: str
+      sample: 4.3.0
+    container:
+      description: The container and the compose project it was made from, or null.
+      type: dict
+      contains:
+        id:
+          description: Id of the container.
+          type: str
+        name:
+          description: Name of the container.
+          type: str
+        image:
+          description: Image it was made from.
+          type: str
+        state:
+          description: State as the engine calls it.
+          type: str
+          sample: running
+        health:
+          description: Result of its health check, or null where it has none.
+          type: str
+          sample: healthy
+        project:
+          description: Name of the compose project.
+          type: str
+        service:
+          description: Name of the compose service.
+          type: str
+        config_files:
+          description: Compose files.
+          type: list
+          elements: str
+        working_dir:
+          description: Working directory of the compose project.
+          type: str
+        environment_files:
+          description: Files given to compose as environment files.
+          type: list
+          elements: str
+    environment:
+      description: Those of the keys named in RV(env_file.values) that the container was created with.
+      type: dict
+env_file:
+  description: Coolify's C(.env) on the host.
+  returned: always
+  type: dict
+  contains:
+    path:
+      description: Path of the file.
+      type: str
+    exists:
+      description: Whether it can be read.
+      type: bool
+    values:
+      description:
+        - Its values as Laravel reads them, of the keys E(PUSHER_HOST), E(PUSHER_PORT), E(PUSHER_SCHEME),
+          E(PUSHER_BACKEND_HOST), E(PUSHER_BACKEND_PORT), E(TERMINAL_PROTOCOL), E(TERMINAL_HOST) and E(TERMINAL_PORT)
+          alone.
+      type: dict
+    error:
+      description: Why the file could not be understood, or null.
+      type: str
+realtime:
+  description: The container C(coolify-realtime).
+  returned: always
+  type: dict
+  contains:
+    found:
+      description: Whether there is one.
+      type: bool
+    id:
+      description: Id of the container, or null.
+      type: str
+    name:
+      description: Name of the container, or null.
+      type: str
+    image:
+      description: Image it was made from, or null.
+      type: str
+    state:
+      description: State as the engine calls it, or null.
+      type: str
+    health:
+      description: Result of its health check, or null.
+      type: str
+    addresses:
+      description: Its address in each of its networks.
+      type: dict
+ports:
+  description: The ports of the host that Docker publishes for Coolify, each null where it is not published.
+  returned: always
+  type: dict
+  contains:
+    app:
+      description: Port of the realtime server (Pusher's protocol).
+      type: int
+      sample: 6001
+    terminal:
+      description: Port of the terminal server.
+      type: int
+      sample: 6002
+    http:
+      description: Port of Coolify's own page.
+      type: int
+      sample: 8000
+proxy:
+  description: The container C(coolify-proxy).
+  returned: always
+  type: dict
+  contains:
+    kind:
+      description: V(traefik), V(caddy), or V(none).
+      type: str
+    image:
+      description: Image it was made from, or null.
+      type: str
+    version:
+      description: Version of the proxy by the image's label or tag, or null.
+      type: str
+    state:
+      description: State as the engine calls it, or null.
+      type: str
+    dynamic_path:
+      description: The folder on the host that the proxy reads its dynamic configuration from, or null.
+      type: str
+domain:
+  description: The instance's domain as Coolify wrote it for its proxy, or null.
+  returned: always
+  type: dict
+  contains:
+    host:
+      description: The host name.
+      type: str
+      sample: coolify.example.com
+    scheme:
+      description: V(https) or V(http), by the instance's URL.
+      type: str
+    source:
+      description: The file it was read from.
+      type: str
+os:
+  description: The operating system.
+  returned: always
+  type: dict
+  contains:
+    id:
+      description: Id of the distribution.
+      type: str
+      sample: ubuntu
+    version_id:
+      description: Version of the distribution.
+      type: str
+      sample: "24.04"
+    pretty_name:
+      description: Name of the distribution for people.
+      type: str
+    python:
+      description: Version of the Python that ran this module.
+      type: str
+    systemd:
+      description: Version of systemd, or null.
+      type: str
+    kernel:
+      description: Version of the kernel.
+      type: str
+ufw:
+  description: UFW, read from its files.
+  returned: always
+  type: dict
+  contains:
+    installed:
+      description: Whether it is installed.
+      type: bool
+    active:
+      description: Whether it is enabled.
+      type: bool
+    ipv6:
+      description: Whether it guards IPv6 too.
+      type: bool
+    rules:
+      description:
+        - Its rules; each has C(action), C(protocol), C(port), C(destination), C(source), C(direction), C(interface),
+          C(comment) and C(family).
+      type: list
+      elements: dict
+nft:
+  description: The tool C(nft).
+  returned: always
+  type: dict
+  contains:
+    available:
+      description: Whether it is installed and the kernel lets it work.
+      type: bool
+    version:
+      description: Its version, or null.
+      type: str
+    error:
+      description: Why it is not available, or null.
+      type: str
+managed:
+  description: The state of everything that this collection manages.
+  returned: always
+  type: dict
+  contains:
+    nginx:
+      description:
+        - The routes in the container's nginx. C(present), C(current) (null where it cannot be told), C(paths) that are
+          routed by the managed block, C(foreign) locations of the same paths, and the C(error) where the file could
+          not be understood.
+      type: dict
+    self_heal:
+      description:
+        - The service that gives new containers their routes. C(installed), C(active_state), C(enabled), and its own
+          C(state).
+      type: dict
+    traefik:
+      description: Traefik's file. C(path), C(present), C(content).
+      type: dict
+    firewall:
+      description:
+        - The firewall. C(file_present), C(table_loaded), C(intact) (whether nobody changed a rule of the table),
+          C(ports), C(trusted), C(outside_interfaces), C(refused_packets), and the state of its C(unit).
+      type: dict
+    tunnel:
+      description:
+        - cloudflared's ingress list. C(path), C(present), C(managed_by_coolify), C(rules) (each with C(hostname),
+          C(path), C(service)), and the C(error) where it could not be read.
+      type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _discovery, _docker_engine
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
+            "data_path": {"type": "path", "default": "/data/coolify"},
+            "tunnel_config": {"type": "path", "default": "/etc/cloudflared/config.yml"},
+            "nginx_resolver": {"type": "str", "default": "127.0.0.11"},
+            "nginx_read_timeout": {"type": "int", "default": 86400},
+        },
+        supports_check_mode=True,
+    )
+    discovery = _discovery.Discovery(
+        _docker_engine.Engine(module.params["docker_socket"]),
+        data_path=module.params["data_path"],
+        tunnel_config=module.params["tunnel_config"],
+        resolver=module.params["nginx_resolver"],
+        read_timeout=module.params["nginx_read_timeout"],
+    )
+    module.exit_json(changed=False, **discovery.facts())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+#!/usr/bin/python
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nginx_snippet
+short_description: WebSocket routes in the nginx of Coolify's container
+version_added: 0.1.0
+description:
+  - Keeps one marked block with the routes to the realtime container in C(http.conf), the body of the one server that
+    nginx in Coolify's container has.
+  - A new file is tested by the container's own nginx beside the running one, takes its place by rename, is tested there
+    and then loaded gracefully. Where any of this fails, the old file is back and the module fails with nginx's words.
+    It succeeds only when nginx answers on every route.
+  - Locations that were added by hand for the same paths and lead to the realtime container are taken over into the
+    block. A location that is more than that stays as it is and is reported, and its path is left out of the block.
+  - A container that does not run gets the file all the same; nginx loads it when it starts.
+options:
+  container:
+    description: Name or id of Coolify's container.
+    type: str
+    default: coolify
+  path:
+    description: The file in the container, below C(/etc/nginx).
+    type: path
+    default: /etc/nginx/site-opts.d/http.conf
+  routes:
+    description:
+      - The routes, by default the terminal on port 6002 and the Pusher protocol and its HTTP API on port 6001.
+    type: list
+    elements: dict
+    suboptions:
+      kind:
+        description: Whether exactly this path is meant, or all paths that begin with it.
+        type: str
+        choices: [exact, prefix]
+        required: true
+      path:
+        description: The path, which begins with a slash.
+        type: str
+        required: true
+      upstream:
+        description: The name that Docker's resolver knows the realtime container by.
+        type: str
+        default: coolify-realtime
+      port:
+        description: The port in the realtime container.
+        type: int
+        required: true
+  resolver:
+    description: Address of the resolver that nginx asks for O(routes[].upstream) on each connection.
+    type: str
+    default: 127.0.0.11
+  read_timeout:
+    description: Seconds that a connection may be silent before nginx ends it.
+    type: int
+    default: 86400
+  state:
+    description: Whether the block is there. With V(absent) the file is what it was before, byte for byte.
+    type: str
+    choices: [present, absent]
+    default: present
+  docker_socket:
+    description: The Docker engine's socket on the host.
+    type: path
+    default: /var/run/docker.sock
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed, when in diff mode.
+    support: full
+  idempotent:
+    description: A second run in a row changes nothing.
+    support: full
+notes:
+  - Open connections through nginx live on in its old workers.
+author:
+  - selfhosted.coolify contributors (@selfhosted)
+"""
+
+EXAMPLES = r"""
+- name: Route Coolify's WebSockets inside its container
+  selfhosted.coolify.nginx_snippet:
+
+- name: Let an idle terminal live for a week
+  selfhosted.coolify.nginx_snippet:
+    read_timeout: 604800
+
+- name: Give back the http.conf of before
+  selfhosted.coolify.nginx_snippet:
+    state: absent
+"""
+
+RETURN = r"""
+paths:
+  description: The paths that the block routes.
+  returned: success
+  type: list
+  elements: str
+  sample: [/terminal/ws, /app/, /apps/]
+foreign:
+  description: Locations of somebody else's that take one of the paths, which are therefore not in the block.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The path it takes.
+      type: str
+    location:
+      description: The directive's own words.
+      type: str
+    file:
+      description: The file it stands in, in the container.
+      type: str
+    line:
+      description: The line it begins in.
+      type: int
+    served:
+      description: Whether it leads to the realtime container.
+      type: bool
+adopted:
+  description: Locations added by hand that the block took over in this run.
+  returned: success
+  type: list
+  elements: str
+reloaded:
+  description: Whether nginx loaded its configuration again.
+  returned: success
+  type: bool
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _container_nginx, _docker_engine, _http_conf
+
+_ATTEMPTS = 3
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "container": {"type": "str", "default": "coolify"},
+            "path": {"type": "path", "default": _http_conf.PATH},
+            "routes": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "kind": {"type": "str", "choices": ["exact", "prefix"], "required": True},
+                    "path": {"type": "str", "required": True},
+                    "upstream": {"type": "str", "default": _http_conf.UPSTREAM},
+                    "port": {"type": "int", "required": True},
+                },
+            },
+            "resolver": {"type": "str", "default": _http_conf.RESOLVER},
+            "read_timeout": {"type": "int", "default": _http_conf.READ_TIMEOUT},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
+        },
+        supports_check_mode=True,
+    )
+    engine = _docker_engine.Engine(module.params["docker_socket"])
+    try:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                result = ensure(engine, module.params, module.check_mode)
+                break
+            except _container_nginx.Conflict:
+                if attempt == _ATTEMPTS:
+                    raise
+    except _docker_engine.EngineUnavailable as error:
+        module.fail_json(msg=f"docker_socket: {error}. Start Docker, or name the socket it listens on.")
+    except (_docker_engine.EngineError, _container_nginx.NginxError, _http_conf.HttpConfError) as error:
+        module.fail_json(msg=f"container {module.params['container']}: {error}")
+    for location in result["foreign"]:
+        if not location["served"]:
+            module.warn(
+                f"{location['file']}, line {location['line']}: '{location['location']}' takes {location['path']} "
+                "and does not lead to the realtime container; remove it, so that the route can be added"
+            )
+    module.exit_json(**result)
+
+
+def ensure(engine: _docker_engine.Engine, params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
+    """Brings the container to what the parameters say; the values to return."""
+    inspected = engine.inspect(params["container"])
+    if inspected is None:
+        if params["state"] == "absent":
+            return _returned(_http_conf.Result("", False, [], [], []), "", reloaded=False)
+        raise _container_nginx.NginxError("there is no such container; install Coolify, or set the option container")
+    snapshot = _container_nginx.read(engine, inspected, params["path"])
+    wanted = _wanted(snapshot, params)
+    reload_only = not wanted.changed and snapshot.running and not _container_nginx.is_loaded(engine, snapshot)
+    if not check_mode:
+        if wanted.changed and snapshot.running:
+            _container_nginx.swap(engine, snapshot, wanted.text)
+        elif wanted.changed:
+            _container_nginx.put(engine, snapshot, wanted.text)
+        elif reload_only:
+            _container_nginx.load(engine, snapshot)
+    return _returned(wanted, snapshot.text, reloaded=snapshot.running and (wanted.changed or reload_only))
+
+
+def _wanted(snapshot: _container_nginx.Snapshot, params: dict[str, t.Any]) -> _http_conf.Result:
+    if params["state"] == "absent":
+        return _http_conf.remove(snapshot.text)
+    routes = _http_conf.ROUTES if params["routes"] is None else params["routes"]
+    return _http_conf.apply(snapshot.text, routes, params["resolver"], params["read_timeout"], snapshot.texts)
+
+
+def _returned(result: _http_conf.Result, before: str, reloaded: bool) -> dict[str, t.Any]:
+    return {
+        "changed": result.changed or reloaded,
+        "diff": {
+            "before_header": _http_conf.PATH,
+            "after_header": _http_conf.PATH,
+            "before": _printable(before),
+            "after": _printable(result.text),
+        },
+        "paths": result.paths,
+        "foreign": [location._asdict() for location in result.foreign],
+        "adopted": result.adopted,
+        "reloaded": reloaded,
+    }
+
+
+def _printable(text: str) -> str:
+    """The file's bytes, read as UTF-8 for people."""
+    return text.encode("latin-1").decode("utf-8", "replace")
+
+
+if __name__ == "__main__":
+    main()

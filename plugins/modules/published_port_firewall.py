@@ -1,0 +1,215 @@
+#!/usr/bin/python
+# Copyright (c) selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: published_port_firewall
+short_description: Decide who may reach ports that Docker publishes
+version_added: 0.1.0
+author:
+  - selfhosted.coolify contributors (@selfhosted)
+description:
+  - Closes published TCP ports to everyone but the trusted networks, with one nftables table of its own,
+    C(inet coolify_websocket), that decides before Docker rewrites a packet's destination.
+  - UFW cannot do that. Packets for a published port are forwarded, and UFW's rules for incoming traffic never see them.
+  - This host, Docker's networks (those made later too) and established connections go on. All other ports
+    and protocols are left alone, and nothing that belongs to Docker, UFW or Tailscale is edited.
+  - The table is loaded in one transaction after C(nft -c) has accepted it. A unit,
+    C(coolify-websocket-firewall.service), loads it at boot before the network comes up, and again after
+    C(nftables.service) has flushed the rule set.
+requirements:
+  - nft (package nftables) on the host, 0.9.3 or newer
+attributes:
+  check_mode:
+    support: full
+    description: Can run in check mode and tell what would change without changing it.
+  diff_mode:
+    support: full
+    description: Shows rule file, unit and running table before and after.
+  idempotent:
+    support: full
+    description: A second run with the same options changes nothing.
+options:
+  ports:
+    description:
+      - The published TCP ports to guard, as seen from outside. SSH's port 22 is refused.
+      - Required when O(state=present).
+    type: list
+    elements: int
+    default: []
+  trusted:
+    description:
+      - Who gets in from outside. An entry with both O(trusted[].source) and O(trusted[].interface) wants both to hold.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      source:
+        description:
+          - A network in CIDR notation or one address, IPv4 or IPv6. An IPv4-mapped IPv6 address means the IPv4 address.
+        type: str
+      interface:
+        description:
+          - The interface by which packets have to arrive.
+        type: str
+  outside_interfaces:
+    description:
+      - Bridges that lead outside. Bridges count as Docker's otherwise.
+      - A bridge that carries the host's default route when the module runs is always one of them.
+    type: list
+    elements: str
+    default: []
+  state:
+    description:
+      - V(present) closes the ports; V(absent) removes table, unit and files.
+    type: str
+    choices: [present, absent]
+    default: present
+"""
+
+EXAMPLES = r"""
+- name: Coolify's WebSocket ports are open to the tailnet only
+  selfhosted.coolify.published_port_firewall:
+    ports: [6001, 6002]
+    trusted:
+      - source: 100.64.0.0/10
+        interface: tailscale0
+      - source: fd7a:115c:a1e0::/48
+        interface: tailscale0
+
+- name: The ports are as Docker left them
+  selfhosted.coolify.published_port_firewall:
+    state: absent
+"""
+
+RETURN = r"""
+rules:
+  description: The rules of the table as they are after the run (in check mode, would be), one text each.
+  returned: always
+  type: list
+  elements: str
+  sample:
+    - 'decide: iifname "lo" accept'
+    - 'decide: iifname "tailscale0" ip saddr 100.64.0.0/10 accept'
+    - 'decide: counter name "refused" drop'
+refused_packets:
+  description: How many packets the table that was loaded before the run had refused; null if none was loaded.
+  returned: always
+  type: int
+  sample: 0
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _firewall_host, _nft_rules
+
+
+def default_route_bridges():
+    texts = []
+    for path in ("/proc/net/route", "/proc/net/ipv6_route"):
+        try:
+            with open(path, encoding="ascii") as file:
+                texts.append(file.read())
+        except FileNotFoundError:
+            texts.append("")
+    return [name for name in _nft_rules.default_route_interfaces(*texts) if _firewall_host.is_bridge(name)]
+
+
+def differences(state, table, files, enabled, active):
+    """What ``--diff`` shows: one entry for each piece that differs."""
+    before = {path: state.files[path] or "" for path in files}
+    after = {path: text or "" for path, text in files.items()}
+    before["running table"] = _lines(state.table["rules"] if state.table else [])
+    after["running table"] = _lines(table)
+    before["unit"] = _lines([f"enabled: {state.enabled}", f"active: {state.active}"])
+    after["unit"] = _lines([f"enabled: {enabled}", f"active: {active}"])
+    return [
+        {"before_header": piece, "after_header": piece, "before": before[piece], "after": after[piece]}
+        for piece in before
+        if before[piece] != after[piece]
+    ]
+
+
+def _lines(items):
+    return "".join(f"{item}\n" for item in items)
+
+
+def present(module, firewall):
+    outside = [*module.params["outside_interfaces"], *default_route_bridges()]
+    try:
+        policy = _nft_rules.policy(module.params["ports"], module.params["trusted"], outside)
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    text = _nft_rules.text(policy)
+    rules = _nft_rules.printed(policy)
+    files = firewall.wanted(text)
+
+    state = firewall.read()
+    active = None if state.active is None else True
+    diff = differences(state, rules, files, True, active)
+    loaded = state.table is not None and state.table["rules"] == rules and state.table["intact"]
+    if (diff or not loaded) and firewall.installed:
+        firewall.check(text)
+    if not module.check_mode:
+        if not loaded:
+            firewall.load(text)
+        firewall.install(files, state)
+    return state, diff, bool(diff) or not loaded, rules
+
+
+def absent(module, firewall):
+    state = firewall.read()
+    active = None if state.active is None else False
+    diff = differences(state, [], dict.fromkeys(state.files), False, active)
+    if not module.check_mode:
+        firewall.remove(state)
+    return state, diff, bool(diff) or state.table is not None, []
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "ports": {"type": "list", "elements": "int", "default": []},
+            "trusted": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"source": {"type": "str"}, "interface": {"type": "str"}},
+            },
+            "outside_interfaces": {"type": "list", "elements": "str", "default": []},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    module.run_command_environ_update = {"LC_ALL": "C"}
+    firewall = _firewall_host.Firewall(
+        run=lambda argv, data: module.run_command(argv, data=data, binary_data=True),
+        nft=module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"]),
+        systemctl=module.get_bin_path("systemctl"),
+    )
+    wants = module.params["state"] == "present"
+    # In check mode the role has not installed the package yet.
+    if wants and not firewall.installed and not module.check_mode:
+        module.fail_json(
+            msg="nft was not found on this host. Nothing has been changed: ports "
+            f"{', '.join(map(str, module.params['ports']))} are open to everyone who can reach the host. "
+            "Install the package nftables (role selfhosted.coolify.coolify_firewall does) and run again."
+        )
+    try:
+        with _firewall_host.locked(wanted=not module.check_mode):
+            state, diff, changed, rules = (present if wants else absent)(module, firewall)
+    except _firewall_host.FirewallError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=changed,
+        diff=diff,
+        rules=rules,
+        refused_packets=state.table["refused_packets"] if state.table else None,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+#!/usr/bin/python
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: self_heal_service
+short_description: The service that keeps the WebSocket routes in Coolify's container
+version_added: 0.1.0
+description:
+  - Installs the files of C(coolify-websocket.service), enables it and keeps it running, in one step.
+  - The service is restarted only when one of its files changed.
+  - Files of the same names that were there before, such as those of a hand-made setup, are remembered, and come back
+    with O(state=absent).
+options:
+  files:
+    description: All files of the service, the unit included.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: Where the file belongs on the host.
+        type: path
+        required: true
+      content:
+        description: The file's text.
+        type: str
+        required: true
+      mode:
+        description: Permission bits, as an octal number in quotes.
+        type: str
+        default: '0644'
+  unit:
+    description: Name of the unit.
+    type: str
+    default: coolify-websocket.service
+  folder:
+    description: The directory that belongs to the service alone. What is in it and not in O(files) is removed.
+    type: path
+    default: /usr/local/lib/coolify-websocket
+  memory:
+    description: The file on the host that keeps what the service replaced.
+    type: path
+    default: /var/lib/coolify-websocket/self-heal.json
+  state:
+    description: Whether the service is installed, enabled and running, or not there at all.
+    type: str
+    choices: [present, absent]
+    default: present
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed, when in diff mode.
+    support: full
+  idempotent:
+    description: A second run in a row changes nothing.
+    support: full
+seealso:
+  - module: selfhosted.coolify.nginx_snippet
+author:
+  - selfhosted.coolify contributors (@selfhosted)
+"""
+
+EXAMPLES = r"""
+- name: Install the service
+  selfhosted.coolify.self_heal_service:
+    files:
+      - path: /usr/local/lib/coolify-websocket/__main__.py
+        content: "{{ lookup('ansible.builtin.file', 'agent.py', rstrip=false) }}"
+      - path: /etc/systemd/system/coolify-websocket.service
+        content: "{{ lookup('ansible.builtin.template', 'coolify-websocket.service.j2') }}"
+"""
+
+RETURN = r"""
+changed_files:
+  description: The files that were written or removed, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/systemd/system/coolify-websocket.service]
+restarted:
+  description: Whether the service was started or restarted.
+  returned: success
+  type: bool
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _self_heal_service
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "content": {"type": "str", "required": True},
+                    "mode": {"type": "str", "default": "0644"},
+                },
+            },
+            "unit": {"type": "str", "default": "coolify-websocket.service"},
+            "folder": {"type": "path", "default": "/usr/local/lib/coolify-websocket"},
+            "memory": {"type": "path", "default": "/var/lib/coolify-websocket/self-heal.json"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    systemctl = module.get_bin_path("systemctl")
+    if systemctl is None:
+        module.fail_json(msg="the host has no systemctl; the self-heal service needs systemd")
+
+    def run(argv: list[str]) -> tuple[int, str, str]:
+        return t.cast("tuple[int, str, str]", module.run_command([systemctl, *argv[1:]]))
+
+    params = module.params
+    service = _self_heal_service.Service(params["unit"], params["folder"], params["memory"], run)
+    try:
+        module.exit_json(**ensure(service, wanted_files(params["files"]), params["state"], module.check_mode))
+    except (_self_heal_service.ServiceError, OSError) as error:
+        module.fail_json(msg=f"{params['unit']}: {error}")
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+
+
+def wanted_files(entries: list[dict[str, t.Any]]) -> list[_self_heal_service.Wanted]:
+    """The option O(files) in the logic's terms. Raises ValueError for a mode that is no octal number."""
+    files = []
+    for entry in entries:
+        try:
+            mode = int(entry["mode"], 8)
+        except ValueError as error:
+            raise ValueError(f"files: mode {entry['mode']!r} must be an octal number in quotes, as '0644'") from error
+        files.append(_self_heal_service.Wanted(entry["path"], entry["content"], mode))
+    return files
+
+
+def ensure(
+    service: _self_heal_service.Service, files: list[_self_heal_service.Wanted], state: str, check_mode: bool
+) -> dict[str, t.Any]:
+    """Brings the host to the wanted state; the values to return."""
+    unit = service.unit_state()
+    present = state == "present"
+    changes = service.differences(files) if present else service.removal(files)
+    restarted = present and (bool(changes) or not unit.active)
+    changed = bool(changes) or (present and not (unit.active and unit.enabled and not unit.stale))
+    if changed and not check_mode:
+        if present:
+            service.install(files, changes, unit)
+        else:
+            service.remove(changes, unit)
+    return {
+        "changed": changed,
+        "changed_files": [change.path for change in changes],
+        "restarted": restarted,
+        "diff": [
+            {
+                "before_header": change.path,
+                "after_header": change.path,
+                "before": change.before or "",
+                "after": change.after or "",
+            }
+            for change in changes
+        ],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+#!/usr/bin/python
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A file in the folder that Traefik watches, never seen half written."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: traefik_dynamic_file
+short_description: Put a file into the folder that Traefik watches
+version_added: 0.1.0
+description:
+  - Writes one file of dynamic configuration for Traefik's file provider.
+  - Traefik reads every C(.yaml), C(.yml) and C(.toml) file of its folder, hidden ones too, and one that is not valid stops
+    every later change in that folder from being loaded. So the content is written beside it under a name that Traefik
+    ignores, and gets its own name in one step when it is complete.
+  - Says which other files in the folder are not valid YAML, and leaves them alone.
+options:
+  path:
+    description: The file, with the ending C(.yaml) or C(.yml). Its folder must exist.
+    type: path
+    required: true
+  content:
+    description:
+      - What the file holds, as YAML.
+      - Required with O(state=present).
+    type: str
+  state:
+    description: Whether the file is there.
+    type: str
+    choices: [present, absent]
+    default: present
+attributes:
+  check_mode:
+    support: full
+    description: Says what a run would do, and changes nothing.
+  diff_mode:
+    support: full
+    description: Shows the file before and after.
+  idempotent:
+    support: full
+    description: A second run changes nothing.
+seealso:
+  - name: Traefik's file provider
+    description: How Traefik reads the folder.
+    link: https://doc.traefik.io/traefik/providers/file/
+author:
+  - selfhosted.coolify contributors (@selfhosted)
+"""
+
+EXAMPLES = r"""
+- name: Route the terminal in Coolify's proxy
+  selfhosted.coolify.traefik_dynamic_file:
+    path: /data/coolify/proxy/dynamic/coolify-websocket.yaml
+    content: |
+      http:
+        routers:
+          selfhosted-coolify-terminal-https:
+            entryPoints: [https]
+            rule: Host(`coolify.example.com`) && Path(`/terminal/ws`)
+            service: selfhosted-coolify-terminal
+            tls: {certResolver: letsencrypt}
+        services:
+          selfhosted-coolify-terminal:
+            loadBalancer:
+              servers:
+                - url: http://coolify-realtime:6002
+
+- name: Take it out again
+  selfhosted.coolify.traefik_dynamic_file:
+    path: /data/coolify/proxy/dynamic/coolify-websocket.yaml
+    state: absent
+"""
+
+RETURN = r"""
+broken:
+  description: Other files in the folder that are not valid YAML, and so keep Traefik from loading any change.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The file.
+      type: str
+      returned: always
+    error:
+      description: What is wrong, with line and column.
+      type: str
+      returned: always
+  sample:
+    - path: /data/coolify/proxy/dynamic/custom.yaml
+      error: the quote that opens here is not closed (line 4, column 13)
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _traefik
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "content": {"type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        required_if=[("state", "present", ("content",))],
+        supports_check_mode=True,
+    )
+    path = module.params["path"]
+    after = module.params["content"] if module.params["state"] == "present" else None
+    if not path.endswith((".yaml", ".yml")):
+        module.fail_json(msg=f"path: {path} must end in .yaml or .yml, or Traefik does not read it")
+    if after is not None:
+        error = _traefik.yaml_error(after)
+        if error:
+            module.fail_json(msg=f"content: {error}; Traefik would load no further change, so it was not written")
+    try:
+        before = _read(path)
+        if before != after and not module.check_mode:
+            _replace(path, after)
+        broken = _broken_neighbours(path)
+    except OSError as problem:
+        module.fail_json(
+            msg=f"{problem.filename or path}: {problem.strerror}; start Coolify's proxy once to have its folder"
+        )
+    for neighbour in broken:
+        module.warn(f"Traefik loads no change while {neighbour['path']} is not valid YAML: {neighbour['error']}")
+    module.exit_json(
+        changed=before != after,
+        diff={"before_header": path, "after_header": path, "before": before or "", "after": after or ""},
+        broken=broken,
+    )
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="replace", newline="") as source:
+            return source.read()
+    except FileNotFoundError:
+        return None
+
+
+def _replace(path: str, content: str | None) -> None:
+    unwatched = path + ".new"
+    if content is None:
+        os.unlink(path)
+        return
+    with open(unwatched, "w", encoding="utf-8", newline="") as target:
+        target.write(content)
+        target.flush()
+        os.fsync(target.fileno())
+    os.chmod(unwatched, 0o644)
+    os.rename(unwatched, path)
+
+
+def _broken_neighbours(path: str) -> list[dict[str, str]]:
+    folder = os.path.dirname(path)
+    found = []
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        neighbour = os.path.join(folder, name)
+        if neighbour == path or not name.endswith((".yaml", ".yml")) or not os.path.isfile(neighbour):
+            continue
+        error = _traefik.yaml_error(_read(neighbour) or "")
+        if error:
+            found.append({"path": neighbour, "error": error})
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps the WebSocket routes in Coolify's nginx, whatever happens to its container.
+
+The life of one event. Coolify updates itself and creates its container anew, from an image that knows nothing of the
+routes. The engine says ``create`` on the stream that `Agent.follow` waits on, under the container's own name or under a
+temporary one that compose gives it (fact 34). `Agent.take` reads http.conf out of the container that does not run yet,
+adds the routes by the same text logic that the Ansible module uses, and puts the file back: when nginx starts it finds
+them there (fact 27). The engine says ``start``, and `Agent.take` puts the container on the list of those to be looked
+at. `Agent.look` then asks the running nginx, in the container, whether it answers with the routes. While it does not
+answer it is asked again, more and more seldom. When it fails on them they are taken out at once, since Coolify coming
+up goes before our routes. When they are missing, because the agent was not there or was too late, they are put in, and
+loaded by ``nginx -s reload``, which ends no connection. What came of it goes to the state file, to systemd and, if
+anything was changed, to the journal as one line.
+
+Nothing else wakes the agent but systemd's watchdog; it starts no process on the host, and writes nothing there but its
+state under /run.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import re
+import select
+import signal
+import sys
+import time
+import typing as t
+
+from . import _docker_engine, healing
+from .report import Report
+from .settings import Settings
+
+_ACTIONS = ["create", "start", "unpause", "die", "destroy"]
+
+# Longer than the longest pause in what is asked of the engine: nginx is given 5 s to answer after a reload.
+_TIMEOUT = 30.0
+
+_RETRY_FIRST, _RETRY_FACTOR, _RETRY_MOST, _RETRY_LIMIT = 0.2, 1.6, 10.0, 40
+_RECONNECT_FIRST, _RECONNECT_MOST = 0.2, 5.0
+_UNPROVED_DEATHS = 2
+
+# Exit statuses of a container that was told to stop.
+_STOPPED = ("0", "137", "143")
+
+
+class Watch(t.NamedTuple):
+    """A running container whose routes are not proved yet: when to look again (monotonic seconds), and the how
+    manieth time that will be."""
+
+    due: float
+    attempt: int
+    cause: str
+
+
+class Agent:
+    """The service's whole life; `follow` returns only by an exception."""
+
+    def __init__(self, engine: _docker_engine.Engine, settings: Settings, report: Report, heartbeat: float) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._report = report
+        self._heartbeat = heartbeat
+        self._watched: dict[str, Watch] = {}
+        self._proved: set[str] = set()
+        self._given_up: set[str] = set()
+        self._deaths: dict[str, int] = collections.Counter()
+        self._seen: collections.deque[tuple[t.Any, ...]] = collections.deque(maxlen=64)
+        name = re.escape(settings.container)
+        self._ours = re.compile(rf"(?:[0-9a-f]{{12}}_)?{name}")
+
+    def run(self) -> t.NoReturn:
+        """Follows the engine, and waits for it whenever it is away."""
+        pause = _RECONNECT_FIRST
+        cause = "start of the service"
+        while True:
+            try:
+                self.follow(cause)
+            except _docker_engine.EngineUnavailable as error:
+                was_connected = self._report.connected
+                self._report.disconnected(str(error))
+                pause = _RECONNECT_FIRST if was_connected else min(pause * 2, _RECONNECT_MOST)
+            self._report.ready()
+            self._report.alive()
+            time.sleep(pause)
+            cause = "Docker is back"
+
+    def follow(self, cause: str) -> t.NoReturn:
+        """Checks all there is, then lives from event to event. Raises EngineUnavailable when the engine goes away."""
+        # Two streams, because the engine joins different filters by "and": the label finds a container that compose
+        # creates under a temporary name, the name one that was not made by compose.
+        label = f"com.docker.compose.service={self._settings.container}"
+        common = {"type": ["container"], "event": _ACTIONS}
+        with self._engine.events({**common, "label": [label]}) as by_label, self._engine.events(
+            {**common, "container": [self._settings.container]}
+        ) as by_name:
+            streams = [by_label, by_name]
+            # The streams are open first, so that nothing falls between this check and the first event.
+            self.check_all(label, cause)
+            self._report.ready()
+            while True:
+                self._report.alive()
+                self.look_at_due()
+                for stream in streams:
+                    event = stream.read(0)
+                    while event is not None:
+                        self.take(event)
+                        event = stream.read(0)
+                select.select(streams, [], [], self._until_next())
+
+    def check_all(self, label: str, cause: str) -> None:
+        """Looks at every container of ours as if it had just started."""
+        self._watched.clear()
+        self._given_up.clear()
+        self._deaths.clear()
+        found = {
+            container["Id"]
+            for filters in ({"label": [label]}, {"name": [self._settings.container]})
+            for container in self._engine.containers(all=True, filters=filters)
+            if any(self._ours.fullmatch(name.lstrip("/")) for name in container["Names"] or [])
+        }
+        if not found:
+            self._report.no_container(self._settings.container)
+        for container in found:
+            self.look(container, Watch(0.0, 0, cause))
+
+    def take(self, event: dict[str, t.Any]) -> None:
+        """One event of the engine's."""
+        container, attributes = event["Actor"]["ID"], event["Actor"]["Attributes"]
+        key = (container, event["Action"], event["timeNano"])
+        if not self._ours.fullmatch(attributes.get("name", "")) or key in self._seen:
+            return
+        self._seen.append(key)
+        self._report.event()
+        action = event["Action"]
+        if action == "create":
+            self._pass(container, "created")
+        elif action in ("start", "unpause"):
+            if container not in self._given_up:
+                self._watched[container] = Watch(time.monotonic(), 0, "started")
+        elif action == "die":
+            self._watched.pop(container, None)
+            self._died(container, attributes.get("exitCode", ""))
+        elif action == "destroy":
+            self._forget(container)
+
+    def look_at_due(self) -> None:
+        """Looks at the running containers whose time has come."""
+        for container, watch in list(self._watched.items()):
+            if watch.due <= time.monotonic():
+                self.look(container, watch)
+
+    def look(self, container: str, watch: Watch) -> None:
+        """One look at a container; it is looked at again later where nginx does not answer yet."""
+        self._watched.pop(container, None)
+        kind = self._pass(container, watch.cause)
+        if kind in (healing.CURRENT, healing.MENDED, healing.LOADED, healing.UNNEEDED):
+            self._proved.add(container)
+        elif kind == healing.WITHDRAWN:
+            self._given_up.add(container)
+        elif kind == healing.STARTING and watch.attempt < _RETRY_LIMIT:
+            pause = min(_RETRY_FIRST * _RETRY_FACTOR**watch.attempt, _RETRY_MOST)
+            self._watched[container] = Watch(time.monotonic() + pause, watch.attempt + 1, watch.cause)
+        elif kind == healing.STARTING:
+            self._report.refused(container[:12], "nginx never answered; nothing more is tried before the next event")
+
+    def _pass(self, container: str, cause: str) -> str:
+        begun = time.monotonic()
+        try:
+            outcome = healing.heal(self._engine, self._settings, container)
+        except _docker_engine.EngineUnavailable:
+            raise
+        except _docker_engine.EngineError as error:
+            # The container went down or away while it was looked at: its next event decides.
+            outcome = healing.Outcome(healing.STARTING, str(error))
+        self._report.passed(container, cause, outcome, time.monotonic() - begun)
+        return outcome.kind
+
+    def _died(self, container: str, status: str) -> None:
+        """A container that ends again and again before its routes were proved gets a start without them."""
+        if container in self._proved or container in self._given_up or status in _STOPPED:
+            self._proved.discard(container)
+            return
+        self._deaths[container] += 1
+        if self._deaths[container] < _UNPROVED_DEATHS:
+            return
+        self._given_up.add(container)
+        begun = time.monotonic()
+        if healing.withdraw(self._engine, self._settings, container):
+            detail = f"the container ended {_UNPROVED_DEATHS} times, last with {status}, before nginx answered"
+            outcome = healing.Outcome(healing.WITHDRAWN, detail)
+            self._report.passed(container, "died", outcome, time.monotonic() - begun)
+
+    def _forget(self, container: str) -> None:
+        self._watched.pop(container, None)
+        self._deaths.pop(container, None)
+        self._proved.discard(container)
+        self._given_up.discard(container)
+
+    def _until_next(self) -> float:
+        soonest = min((watch.due for watch in self._watched.values()), default=float("inf"))
+        return max(0.0, min(soonest - time.monotonic(), self._heartbeat))
+
+
+def serve(settings: Settings) -> int:
+    """The service. Ends with 0 when it is told to."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    report = Report(os.environ.get("RUNTIME_DIRECTORY"))
+    heartbeat = int(os.environ.get("WATCHDOG_USEC", 60_000_000)) / 1e6 / 2
+    try:
+        Agent(_docker_engine.Engine(settings.docker_socket, _TIMEOUT), settings, report, heartbeat).run()
+    finally:
+        report.stopping()
+
+
+def once(settings: Settings, check: bool) -> int:
+    """One pass over the container by its name, told in words. With `check` nothing is changed."""
+    try:
+        outcome = healing.heal(
+            _docker_engine.Engine(settings.docker_socket, _TIMEOUT), settings, settings.container, check
+        )
+    except _docker_engine.EngineError as error:
+        outcome = healing.Outcome(healing.REFUSED, str(error))
+    print(f"{'would be ' if check and outcome.kind in healing.CHANGED else ''}{outcome.kind}: {outcome.detail}")
+    for location in outcome.foreign:
+        served = "leads to the realtime container" if location.served else "does not lead to the realtime container"
+        print(f"{location.file}, line {location.line}: '{location.location}' takes {location.path} and {served}")
+    done = {healing.CURRENT, healing.UNNEEDED} if check else healing.IN_PLACE
+    return 0 if outcome.kind in done and all(location.served for location in outcome.foreign) else 1

@@ -1,0 +1,472 @@
+from __future__ import annotations
+
+import copy
+import json
+import string
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _access
+
+DOMAIN = "coolify.example.com"
+TAILSCALE = {
+    "interface": "tailscale0",
+    "installed": True,
+    "present": True,
+    "up": True,
+    "ipv4": "100.64.0.1",
+    "ipv6": "fd7a:115c:a1e0::1",
+    "backend_state": "Running",
+}
+NO_TAILSCALE = {
+    "interface": "tailscale0",
+    "installed": False,
+    "present": False,
+    "up": False,
+    "ipv4": None,
+    "ipv6": None,
+    "backend_state": None,
+}
+TAILNET_TRUSTED = [
+    {"source": "100.64.0.0/10", "interface": "tailscale0"},
+    {"source": "fd7a:115c:a1e0::/48", "interface": "tailscale0"},
+]
+
+
+def host(scheme: str | None = "https", tunnel: bool = True, proxy: str = "traefik", **changes: Any) -> dict[str, Any]:
+    """What coolify_info says of a host; ``scheme`` None: no domain is set in Coolify."""
+    facts: dict[str, Any] = {
+        "docker": {"reachable": True, "version": "26.1.5", "api_version": "1.45", "error": None},
+        "coolify": {"found": True, "version": "4.3.0"},
+        "realtime": {"found": True},
+        "ports": {"app": 6001, "terminal": 6002, "http": 8000},
+        "proxy": {"kind": proxy},
+        "domain": {"host": DOMAIN, "scheme": scheme, "source": "coolify.yaml"} if scheme else None,
+        "managed": {
+            "tunnel": {"path": "/etc/cloudflared/config.yml", "present": tunnel, "managed_by_coolify": False},
+        },
+    }
+    facts.update(changes)
+    return facts
+
+
+# -- the guide's rule --------------------------------------------------------------------------------------------------
+
+HTTPS = {
+    "PUSHER_HOST": DOMAIN,
+    "PUSHER_PORT": "443",
+    "PUSHER_SCHEME": "https",
+    "PUSHER_BACKEND_HOST": DOMAIN,
+    "PUSHER_BACKEND_PORT": "443",
+}
+PLAIN = {"PUSHER_SCHEME": "http", "PUSHER_BACKEND_HOST": None, "PUSHER_BACKEND_PORT": None}
+HTTP = {"PUSHER_HOST": DOMAIN, "PUSHER_PORT": "80", **PLAIN}
+TAILNET = {"PUSHER_HOST": "100.64.0.1", "PUSHER_PORT": "6001", **PLAIN}
+DUAL = {"PUSHER_HOST": "", "PUSHER_PORT": "", **PLAIN}
+
+
+@pytest.mark.parametrize(
+    ("info", "tailscale", "choices", "mode", "environment"),
+    [
+        (host(), TAILSCALE, {}, "domain", HTTPS),
+        (host(), NO_TAILSCALE, {}, "domain", HTTPS),
+        (host(scheme=None), TAILSCALE, {}, "tailscale", TAILNET),
+        (host(scheme=None), TAILSCALE, {"domain": None}, "tailscale", TAILNET),
+        (host(scheme=None), TAILSCALE, {"domain": "Coolify.Example.COM"}, "domain", HTTPS),
+        (host(scheme=None), NO_TAILSCALE, {"domain": DOMAIN}, "domain", HTTPS),
+        (host(), TAILSCALE, {"access": "domain"}, "domain", HTTPS),
+        (host(), TAILSCALE, {"access": "tailscale"}, "tailscale", TAILNET),
+        (host(scheme=None), TAILSCALE, {"access": "tailscale"}, "tailscale", TAILNET),
+        (host(), TAILSCALE, {"access": "dual"}, "dual", DUAL),
+        (host(scheme="http", tunnel=False), TAILSCALE, {}, "domain", HTTP),
+        (host(scheme="http", tunnel=True), TAILSCALE, {}, "domain", HTTPS),
+        (host(scheme="http", tunnel=False), TAILSCALE, {"scheme": "https"}, "domain", HTTPS),
+        (host(scheme="https", tunnel=True), TAILSCALE, {"scheme": "http"}, "domain", HTTP),
+    ],
+)
+def test_who_comes_in_and_what_env_must_have(
+    info: Any, tailscale: Any, choices: Any, mode: str, environment: dict[str, str | None]
+) -> None:
+    plan = _access.plan(info, tailscale, **choices)
+    assert (plan["mode"], plan["environment"]) == (mode, environment)
+
+
+def test_a_tunnel_that_coolify_manages_is_a_tunnel() -> None:
+    info = host(scheme="http", tunnel=False)
+    info["managed"]["tunnel"]["managed_by_coolify"] = True
+    plan = _access.plan(info, TAILSCALE)
+    assert plan["domain"]["scheme"] == "https"
+    # … but it is not on this host that its list can be edited.
+    assert not plan["tunnel"]["wanted"]
+
+
+def test_sides() -> None:
+    assert _access.plan(host(), TAILSCALE)["sides"] == ["domain"]
+    assert _access.plan(host(scheme=None), TAILSCALE)["sides"] == ["tailscale"]
+    assert _access.plan(host(), TAILSCALE, access="dual")["sides"] == ["domain", "tailscale"]
+
+
+def test_ipv6_only_tailnet_is_written_as_a_browser_takes_it() -> None:
+    plan = _access.plan(host(scheme=None), {**TAILSCALE, "ipv4": None})
+    assert plan["environment"]["PUSHER_HOST"] == "[fd7a:115c:a1e0::1]"
+
+
+def test_ports_are_the_published_ones() -> None:
+    plan = _access.plan(
+        host(scheme="https", ports={"app": 6101, "terminal": 6102, "http": 8100}), TAILSCALE, access="tailscale"
+    )
+    assert plan["environment"]["PUSHER_PORT"] == "6101"
+    assert plan["firewall"]["ports"] == [6101, 6102]
+    assert plan["tunnel"]["rules"] == [
+        {"path": "^/terminal/ws$", "service": "http://localhost:6102"},
+        {"path": "^/apps?/", "service": "http://localhost:6101"},
+    ]
+    # The ports inside the container are fixed.
+    assert [route["port"] for route in plan["nginx"]["routes"]] == [6002, 6001, 6001]
+
+
+def test_ports_of_a_realtime_container_that_is_being_re_created() -> None:
+    info = host(realtime={"found": False}, ports={"app": None, "terminal": None, "http": 8000})
+    assert _access.plan(info, TAILSCALE)["firewall"]["ports"] == [6001, 6002]
+
+
+def test_a_port_that_is_not_published_is_not_ours() -> None:
+    info = host(ports={"app": 6001, "terminal": None, "http": 8000})
+    plan = _access.plan(info, TAILSCALE)
+    assert plan["firewall"]["ports"] == [6001]
+    assert [rule["service"] for rule in plan["tunnel"]["rules"]] == ["http://localhost:6001"]
+
+
+@pytest.mark.parametrize(
+    ("tailscale", "extra", "expected"),
+    [
+        (TAILSCALE, [], TAILNET_TRUSTED),
+        (NO_TAILSCALE, [], []),
+        # A moment's outage does not lock the tailnet out.
+        ({**NO_TAILSCALE, "installed": True}, [], TAILNET_TRUSTED),
+        (
+            TAILSCALE,
+            ["192.0.2.7", {"source": "2001:db8::/32", "interface": "eth1"}, {"interface": "wg0"}, "100.64.0.0/10"],
+            [
+                *TAILNET_TRUSTED,
+                {"source": "100.64.0.0/10", "interface": None},
+                {"source": "192.0.2.7/32", "interface": None},
+                {"source": "2001:db8::/32", "interface": "eth1"},
+                {"source": None, "interface": "wg0"},
+            ],
+        ),
+        (TAILSCALE, [TAILNET_TRUSTED[0]], TAILNET_TRUSTED),
+    ],
+)
+def test_trusted(tailscale: Any, extra: list[Any], expected: list[dict[str, str | None]]) -> None:
+    def in_any_order(entries: list[dict[str, str | None]]) -> list[str]:
+        return sorted(json.dumps(entry, sort_keys=True) for entry in entries)
+
+    found = _access.plan(host(), tailscale, trusted=extra)["firewall"]["trusted"]
+    assert in_any_order(found) == in_any_order(expected)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "scheme", "wanted"),
+    [("traefik", "https", True), ("caddy", "https", False), ("none", "https", False), ("traefik", None, False)],
+)
+def test_traefik_is_written_where_it_runs_and_a_domain_is_known(proxy: str, scheme: str | None, wanted: bool) -> None:
+    traefik = _access.plan(host(scheme=scheme, proxy=proxy), TAILSCALE)["traefik"]
+    assert traefik["wanted"] is wanted
+    assert (traefik["document"] is not None) is wanted
+    assert traefik["path"] == "/data/coolify/proxy/dynamic/coolify-websocket.yaml"
+
+
+def test_traefiks_document_is_yaml_for_that_host_on_those_entry_points() -> None:
+    traefik = _access.plan(host(), TAILSCALE, entrypoints=["https"])["traefik"]
+    document = yaml.safe_load(yaml.safe_dump(traefik["document"]))
+    routers = document["http"]["routers"].values()
+    assert all(f"Host(`{DOMAIN}`)" in router["rule"] for router in routers)
+    assert {point for router in routers for point in router["entryPoints"]} == {"https"}
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("info", "tailscale", "choices", "words"),
+    [
+        (
+            host(docker={"reachable": False, "error": "No such file"}),
+            TAILSCALE,
+            {},
+            ["Docker", "No such file", "systemctl start docker"],
+        ),
+        (
+            host(docker={"reachable": True, "version": "19.03.15"}),
+            TAILSCALE,
+            {},
+            ["Docker 19.03.15", "20.10", "Upgrade"],
+        ),
+        (host(docker={"reachable": True, "version": None}), TAILSCALE, {}, ["unknown version", "20.10"]),
+        (host(coolify={"found": False}), TAILSCALE, {}, ["container named coolify", "Install Coolify"]),
+        (
+            host(coolify={"found": True, "version": "4.0.0-beta.425"}),
+            TAILSCALE,
+            {},
+            ["4.0.0-beta.425", "4.0.0-beta.426", "Update"],
+        ),
+        (host(coolify={"found": True, "version": None}), TAILSCALE, {}, ["constants.php", "Update"]),
+        (host(coolify={"found": True, "version": "nonsense"}), TAILSCALE, {}, ["nonsense", "Update"]),
+        (
+            host(scheme=None),
+            NO_TAILSCALE,
+            {},
+            ["neither a domain nor Tailscale", "coolify_domain", "install Tailscale"],
+        ),
+        (host(scheme=None), {**NO_TAILSCALE, "installed": True}, {}, ["coolify_domain", "start tailscaled"]),
+        (host(scheme=None), {**TAILSCALE, "up": False}, {}, ["tailscale0", "tailscale up"]),
+        (
+            host(scheme=None),
+            {**TAILSCALE, "ipv4": None, "ipv6": None, "backend_state": "NeedsLogin"},
+            {},
+            ["not logged in", "tailscale up"],
+        ),
+        (
+            host(scheme=None),
+            {**TAILSCALE, "ipv4": None, "ipv6": None, "backend_state": "Stopped"},
+            {},
+            ["stopped", "tailscale up"],
+        ),
+        (host(scheme=None), TAILSCALE, {"access": "domain"}, ["coolify_access is domain", "coolify_domain"]),
+        (host(scheme=None), TAILSCALE, {"access": "dual"}, ["coolify_access is dual", "coolify_domain"]),
+        (host(), NO_TAILSCALE, {"access": "tailscale"}, ["coolify_access is tailscale", "install Tailscale"]),
+        (host(), NO_TAILSCALE, {"access": "dual"}, ["coolify_access is dual", "install Tailscale"]),
+        (host(), TAILSCALE, {"access": "vpn"}, ["coolify_access", "vpn", "auto, domain, tailscale, dual"]),
+        (host(), TAILSCALE, {"access": None}, ["coolify_access", "auto, domain, tailscale, dual"]),
+        (host(), TAILSCALE, {"scheme": "wss"}, ["coolify_access_scheme", "wss", "auto, https, http"]),
+        (
+            host(),
+            TAILSCALE,
+            {"entrypoints": ["websecure"]},
+            ["coolify_traefik_entrypoints", "websecure", "https, http"],
+        ),
+        (host(), TAILSCALE, {"entrypoints": []}, ["coolify_traefik_entrypoints"]),
+        (host(), TAILSCALE, {"entrypoints": "https"}, ["coolify_traefik_entrypoints"]),
+        (host(), TAILSCALE, {"trusted": ["everybody"]}, ["coolify_firewall_trusted", "everybody"]),
+        (host(), TAILSCALE, {"trusted": "192.0.2.0/24"}, ["coolify_firewall_trusted", "list"]),
+        (host(), TAILSCALE, {"trusted": [{"cidr": "192.0.2.0/24"}]}, ["coolify_firewall_trusted", "cidr", "source"]),
+        (host(), TAILSCALE, {"trusted": [{"interface": "a b"}]}, ["coolify_firewall_trusted", "a b"]),
+        (host(), TAILSCALE, {"trusted": [7]}, ["coolify_firewall_trusted", "7"]),
+        (host(), TAILSCALE, {"state": "gone"}, ["coolify_state", "gone", "present, absent"]),
+        (
+            host(domain={"host": "my_coolify.example.com", "scheme": "https", "source": "/x/coolify.yaml"}),
+            TAILSCALE,
+            {},
+            ["/x/coolify.yaml", "coolify_domain"],
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_remedy(info: Any, tailscale: Any, choices: Any, words: list[str]) -> None:
+    with pytest.raises(_access.AccessError) as refused:
+        _access.plan(info, tailscale, **choices)
+    message = str(refused.value)
+    assert [word for word in words if word not in message] == []
+    assert "\n" not in message
+
+
+BAD_DOMAINS = {
+    "https://coolify.example.com": "scheme",
+    "wss://coolify.example.com": "scheme",
+    "coolify.example.com/": "path",
+    "coolify.example.com/terminal": "path",
+    "coolify.example.com?x": "path",
+    "coolify.example.com#x": "path",
+    "coolify.example.com:443": "port",
+    "203.0.113.7": "address",
+    "203.0.113.7:8000": "port",
+    "[2001:db8::1]": "address",
+    "2001:db8::1": "address",
+    "coolify.example .com": "blank",
+    " coolify.example.com": "blank",
+    "coolify.example.com ": "blank",
+    "coolify.example.com\n": "control character",
+    "coolify\t.example.com": "control character",
+    "coolify.example.com\x00": "control character",
+    "coolify.example.com\x7f": "control character",
+    "coolify..example.com": "empty label",
+    ".example.com": "empty label",
+    "..": "empty label",
+    "coolify.example.com.": "dot",
+    "a" * 64 + ".example.com": "63",
+    ".".join(["abcdefg"] * 32): "253",
+    "my_coolify.example.com": "underscore",
+    "_dmarc.example.com": "underscore",
+    "-coolify.example.com": "hyphen",
+    "coolify-.example.com": "hyphen",
+    "*.example.com": "wildcard",
+    "coolify.bücher.example": "coolify.xn--bcher-kva.example",
+    "user@coolify.example.com": "user name",
+    "coolify.example.com`) || Host(`evil": "blank",
+    "a`b.example.com": "hyphen",
+    "a$b.example.com": "hyphen",
+    'a"b': "hyphen",
+    "": "empty label",
+}
+
+
+@pytest.mark.parametrize("value", BAD_DOMAINS)
+def test_bad_domain(value: str) -> None:
+    with pytest.raises(_access.AccessError, match=r"^coolify_domain ") as refused:
+        _access.validate_domain(value)
+    assert BAD_DOMAINS[value] in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [7, ["coolify.example.com"], {"host": "x"}, True])
+def test_domain_that_is_no_text(value: Any) -> None:
+    with pytest.raises(_access.AccessError, match=r"coolify_domain .* is not text"):
+        _access.validate_domain(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "coolify.example.com",
+        "a",
+        "x.y",
+        "a-b.c--d.example",
+        "1.example",
+        "coolify.xn--bcher-kva.example",
+        "a" * 63 + ".example",
+    ],
+)
+def test_good_domain(value: str) -> None:
+    assert _access.validate_domain(value) == value
+    assert _access.validate_domain(value.upper()) == value
+
+
+# -- taking it back ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "info", [host(), host(scheme=None), host(docker={"reachable": False}, coolify={"found": False}), {}]
+)
+@pytest.mark.parametrize("tailscale", [TAILSCALE, NO_TAILSCALE, {}])
+@pytest.mark.parametrize("domain", ["", DOMAIN, "https://wrong/"])
+def test_taking_it_back_needs_nothing(info: Any, tailscale: Any, domain: str) -> None:
+    plan = _access.plan(info, tailscale, domain=domain, state="absent")
+    assert plan["traefik"]["path"] == "/data/coolify/proxy/dynamic/coolify-websocket.yaml"
+    assert set(plan) == set(_access.plan(host(), TAILSCALE))
+
+
+# -- properties --------------------------------------------------------------------------------------------------------
+
+_names = st.text(string.ascii_lowercase + string.digits + "-_.A:/ \n*ü", max_size=20)
+_ports = st.none() | st.integers(1, 65535)
+_versions = st.sampled_from(["4.0.0-beta.425", "4.0.0-beta.426", "4.3.0", "4.4-rc.1", None, "?"])
+_infos = st.fixed_dictionaries(
+    {
+        "docker": st.fixed_dictionaries(
+            {"reachable": st.booleans(), "version": st.sampled_from(["19.03.1", "20.10.24+dfsg1", "29.0.0", None])}
+        )
+        | st.just({"reachable": True, "version": "26.1.5"}),
+        "coolify": st.fixed_dictionaries({"found": st.booleans(), "version": _versions})
+        | st.just({"found": True, "version": "4.3.0"}),
+        "realtime": st.fixed_dictionaries({"found": st.booleans()}),
+        "ports": st.fixed_dictionaries({"app": _ports, "terminal": _ports, "http": _ports}),
+        "proxy": st.fixed_dictionaries({"kind": st.sampled_from(["traefik", "caddy", "none"])}),
+        "domain": st.none()
+        | st.fixed_dictionaries(
+            {"host": st.just(DOMAIN) | _names, "scheme": st.sampled_from(["http", "https"]), "source": st.just("x")}
+        ),
+        "managed": st.fixed_dictionaries(
+            {
+                "tunnel": st.fixed_dictionaries(
+                    {"present": st.booleans(), "managed_by_coolify": st.booleans(), "path": st.just("/x")}
+                )
+            }
+        ),
+    }
+)
+_tailscales = st.just(TAILSCALE) | st.fixed_dictionaries(
+    {
+        "interface": st.just("tailscale0"),
+        "installed": st.booleans(),
+        "present": st.booleans(),
+        "up": st.booleans(),
+        "ipv4": st.sampled_from([None, "100.64.0.1"]),
+        "ipv6": st.sampled_from([None, "fd7a:115c:a1e0::1"]),
+        "backend_state": st.sampled_from([None, "Running", "NeedsLogin", "Stopped"]),
+    }
+)
+_choices = st.fixed_dictionaries(
+    {},
+    optional={
+        "access": st.sampled_from([*_access.MODES, "vpn"]),
+        "domain": st.just("") | st.just(DOMAIN) | _names,
+        "scheme": st.sampled_from([*_access.SCHEMES, "ftp"]),
+        "trusted": st.lists(
+            st.sampled_from(["192.0.2.0/24", {"source": "::1"}, {"interface": "eth1"}, "x", {}]), max_size=3
+        ),
+        "entrypoints": st.lists(st.sampled_from(["http", "https", "web"]), max_size=2, unique=True),
+        "state": st.sampled_from(["present", "absent"]),
+    },
+)
+
+
+def _plan_or_refusal(info: Any, tailscale: Any, choices: Any) -> dict[str, Any] | str:
+    try:
+        return _access.plan(info, tailscale, **choices)
+    except _access.AccessError as error:
+        return str(error)
+
+
+@given(_infos, _tailscales, _choices)
+def test_plan_is_total_pure_and_consistent(info: Any, tailscale: Any, choices: Any) -> None:
+    before = copy.deepcopy((info, tailscale, choices))
+    outcome = _plan_or_refusal(info, tailscale, choices)
+    assert (info, tailscale, choices) == before
+    assert _plan_or_refusal(info, tailscale, choices) == outcome
+    if isinstance(outcome, str):
+        assert choices.get("state") != "absent"
+        assert outcome.endswith(".")
+        return
+
+    json.dumps(outcome)
+    environment, mode = outcome["environment"], outcome["mode"]
+    assert set(environment) == set(HTTPS)
+    # The scheme is the backend's alone: https needs its own way to a port that speaks TLS, http none (fact 8).
+    pair = (environment["PUSHER_BACKEND_HOST"], environment["PUSHER_BACKEND_PORT"])
+    if environment["PUSHER_SCHEME"] == "https":
+        assert pair == (outcome["domain"]["host"], "443")
+    else:
+        assert pair == (None, None)
+    # Nothing of a value can end a line of .env, or be read as more than text.
+    for value in environment.values():
+        assert value is None or all(character.isalnum() or character in ".-:[]" for character in value)
+    if mode == "dual":
+        assert environment["PUSHER_HOST"] == ""
+        assert environment["PUSHER_PORT"] == ""
+    for side in outcome["sides"]:
+        assert outcome[side] is not None
+    if mode is None:
+        assert choices["state"] == "absent"
+    assert outcome["tunnel"]["wanted"] <= bool(outcome["tunnel"]["hostname"])
+    assert outcome["traefik"]["wanted"] == (outcome["traefik"]["document"] is not None)
+    assert outcome["why"].endswith(".")
+
+
+@given(st.text(max_size=40) | _names)
+def test_a_domain_that_is_taken_is_a_host_name(value: str) -> None:
+    try:
+        name = _access.validate_domain(value)
+    except _access.AccessError as error:
+        refusal: str | None = str(error)
+    else:
+        refusal = None
+    if refusal is not None:
+        # One line, whatever the value was.
+        assert len(refusal.splitlines()) == 1
+        return
+    assert name == value.lower()
+    assert name.encode("idna").decode("ascii") == name
+    assert set(name) <= set(string.ascii_lowercase + string.digits + "-.")

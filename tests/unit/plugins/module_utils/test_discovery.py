@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Sequence
+
+import pytest
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import (
+    _access,
+    _discovery,
+    _docker_engine,
+    _http_conf,
+    _nft_rules,
+)
+
+SECRETS = ["base64:c2VjcmV0", "pusher-key", "pusher-secret", "db-password"]
+ENV = """\
+APP_ID=1
+APP_KEY=base64:c2VjcmV0
+DB_PASSWORD="db-password"
+PUSHER_APP_KEY=pusher-key
+PUSHER_APP_SECRET=pusher-secret
+PUSHER_HOST=203.0.113.7
+PUSHER_PORT=6001
+"""
+HTTP_CONF = "listen 8080 default_server;\nroot /var/www/html/public;\nlocation / {\n    try_files $uri /index.php;\n}\n"
+CONSTANTS = "<?php\nreturn [\n    'coolify' => [\n        'version' => env('COOLIFY_VERSION') ?: '4.3.0',\n"
+COOLIFY_YAML = (
+    "http:\n  routers:\n    coolify-http:\n      service: coolify\n      rule: 'Host(`coolify.example.com`)'\n"
+)
+TUNNEL = """\
+tunnel: 6ff42ae2-765d-4adf-8112-31c55c1551ef
+ingress:
+  - hostname: coolify.example.com
+    service: http://localhost:8000
+  - service: http_status:404
+"""
+
+
+def inspected(name: str, image: str, ports: dict[str, str], env: str = "") -> dict[str, Any]:
+    return {
+        "Id": name[::-1],
+        "Name": "/" + name,
+        "State": {"Status": "running", "Running": True, "Health": {"Status": "healthy"}},
+        "Config": {"Image": image, "Env": env.replace('"', "").splitlines(), "Labels": {}},
+        "NetworkSettings": {
+            "Ports": {port: [{"HostIp": "", "HostPort": public}] for port, public in ports.items()},
+            "Networks": {"coolify": {"IPAddress": "10.0.1.7"}},
+        },
+    }
+
+
+class Engine:
+    """Answers as an engine with Coolify's containers does."""
+
+    def __init__(self) -> None:
+        self.containers: dict[str, dict[str, Any]] = {
+            "coolify": inspected("coolify", "docker.io/coollabsio/coolify:4.3.0", {"8080/tcp": "8000"}, ENV),
+            "coolify-realtime": inspected(
+                "coolify-realtime",
+                "docker.io/coollabsio/coolify-realtime:1.0.15",
+                {"6001/tcp": "6001", "6002/tcp": "6002"},
+            ),
+            "coolify-proxy": inspected("coolify-proxy", "traefik:v3.6", {"80/tcp": "80"}),
+        }
+        self.files = {_http_conf.PATH: HTTP_CONF.encode(), _discovery.CONSTANTS: CONSTANTS.encode()}
+
+    def version(self) -> dict[str, Any]:
+        return {"Version": "26.1.5", "ApiVersion": "1.45"}
+
+    def inspect(self, name: str) -> dict[str, Any] | None:
+        return self.containers.get(name)
+
+    def read_file(self, container: str, path: str) -> _docker_engine.File | None:
+        assert container == "coolify"[::-1]
+        return _docker_engine.File(self.files[path], 0o644, 9999, 9999) if path in self.files else None
+
+    def read_tree(self, container: str, path: str) -> dict[str, _docker_engine.File]:
+        assert container == "coolify"[::-1]
+        return {
+            name: _docker_engine.File(data, 0o644, 9999, 9999)
+            for name, data in self.files.items()
+            if name.startswith(path + "/")
+        }
+
+
+class Absent(Engine):
+    def version(self) -> dict[str, Any]:
+        raise _docker_engine.EngineUnavailable("no Docker engine answers at /x: No such file or directory")
+
+
+class System:
+    """The two programs that discovery runs, by their answers."""
+
+    def __init__(self, *, table: str | None = None, nft: str = "") -> None:
+        self.table, self.nft = table, nft
+        self.ran: list[str] = []
+
+    def __call__(self, argv: Sequence[str]) -> tuple[int, str, str]:
+        self.ran.append(argv[0])
+        if argv[0] == "systemctl":
+            return 0, "Id=coolify-websocket.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n", ""
+        if list(argv) == ["nft", "--version"]:
+            return 0, "nftables v1.1.3 (Commodore Bullmoose #4)\n", ""
+        if self.table is not None:
+            return 0, self.table, ""
+        return 1, "", self.nft or "Error: No such file or directory\nlist table inet coolify_websocket\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    files = {
+        "data/coolify/source/.env": ENV,
+        "data/coolify/proxy/dynamic/coolify.yaml": COOLIFY_YAML,
+        "etc/cloudflared/config.yml": TUNNEL,
+        "etc/os-release": 'ID=debian\nVERSION_ID="13"\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n',
+        "etc/ufw/ufw.conf": "ENABLED=yes\n",
+        "etc/ufw/user.rules": "### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 OpenSSH - in\n",
+        "etc/ufw/user6.rules": "### tuple ### allow tcp 22 ::/0 any ::/0 OpenSSH - in\n",
+        "usr/sbin/ufw": "",
+        "usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-257.so": "",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def facts(root: Path, engine: Engine | None = None, system: System | None = None) -> dict[str, Any]:
+    return _discovery.Discovery(engine or Engine(), root=str(root), run=system or System()).facts()
+
+
+def test_an_untreated_host(root: Path) -> None:
+    found = facts(root)
+    assert found["docker"] == {"reachable": True, "version": "26.1.5", "api_version": "1.45", "error": None}
+    assert found["coolify"]["version"] == "4.3.0"
+    assert found["coolify"]["container"]["image"] == "docker.io/coollabsio/coolify:4.3.0"
+    assert found["ports"] == {"app": 6001, "terminal": 6002, "http": 8000}
+    assert found["realtime"]["addresses"] == {"coolify": "10.0.1.7"}
+    assert found["proxy"]["kind"] == "traefik"
+    assert found["domain"] == {
+        "host": "coolify.example.com",
+        "scheme": "http",
+        "source": "/data/coolify/proxy/dynamic/coolify.yaml",
+    }
+    assert found["os"]["id"] == "debian"
+    assert found["os"]["systemd"] == "257"
+    assert found["ufw"]["installed"]
+    assert found["ufw"]["active"]
+    assert [(rule["family"], rule["port"]) for rule in found["ufw"]["rules"]] == [("ipv4", "22"), ("ipv6", "22")]
+    assert found["nft"] == {"available": True, "version": "1.1.3", "error": None}
+    managed = found["managed"]
+    assert not managed["nginx"]["present"]
+    assert managed["nginx"]["current"] is False
+    assert not managed["traefik"]["present"]
+    assert managed["firewall"]["table_loaded"] is False
+    assert managed["self_heal"] == {"installed": True, "active_state": "active", "enabled": True, "state": None}
+    assert managed["tunnel"]["rules"][0] == {
+        "hostname": "coolify.example.com",
+        "path": "",
+        "service": "http://localhost:8000",
+    }
+
+
+def test_a_plan_follows_from_it(root: Path) -> None:
+    tailscale = {"interface": "tailscale0", "up": False}
+    plan = _access.plan(facts(root), tailscale)
+    assert plan["mode"] == "domain"
+    assert plan["domain"]["scheme"] == "https"
+    assert plan["tunnel"]["wanted"]
+
+
+def test_no_secret_is_returned(root: Path) -> None:
+    found = facts(root)
+    assert found["env_file"]["values"] == {"PUSHER_HOST": "203.0.113.7", "PUSHER_PORT": "6001"}
+    assert found["coolify"]["environment"] == found["env_file"]["values"]
+    text = json.dumps(found)
+    assert [secret for secret in SECRETS if secret in text] == []
+
+
+def test_a_treated_host(root: Path) -> None:
+    engine = Engine()
+    engine.files[_http_conf.PATH] = _http_conf.apply(HTTP_CONF).text.encode()
+    (root / "data/coolify/proxy/dynamic/coolify-websocket.yaml").write_text("http: {}\n")
+    (root / "run/coolify-websocket").mkdir(parents=True)
+    (root / "run/coolify-websocket/state.json").write_text('{"heals": 3}')
+    table = {
+        "nftables": [
+            {"metainfo": {"version": "1.1.3"}},
+            {"table": {"family": "inet", "name": _nft_rules.TABLE, "handle": 7}},
+            {"counter": {"family": "inet", "table": _nft_rules.TABLE, "name": "refused", "packets": 12, "bytes": 720}},
+        ]
+    }
+    system = System(table=json.dumps(table))
+    managed = facts(root, engine, system)["managed"]
+    assert managed["nginx"]["present"]
+    assert managed["nginx"]["current"] is True
+    assert managed["nginx"]["foreign"] == []
+    assert managed["traefik"]["content"] == "http: {}\n"
+    assert managed["self_heal"]["state"] == {"heals": 3}
+    assert managed["firewall"]["table_loaded"] is True
+    assert managed["firewall"]["refused_packets"] == 12
+    # A process costs more than everything else here: on a treated host there are two.
+    assert system.ran == ["systemctl", "nft"]
+
+
+def test_a_foreign_location_is_told(root: Path) -> None:
+    engine = Engine()
+    engine.files[_http_conf.PATH] = (HTTP_CONF + "location /app/ {\n    return 404;\n}\n").encode()
+    managed = facts(root, engine)["managed"]
+    assert [location["path"] for location in managed["nginx"]["foreign"]] == ["/app/"]
+    json.dumps(managed)
+
+
+def test_a_foreign_location_in_an_included_file_is_told(root: Path) -> None:
+    engine = Engine()
+    engine.files[_http_conf.PATH] = (HTTP_CONF + "include /etc/nginx/server-opts.d/*.conf;\n").encode()
+    engine.files["/etc/nginx/server-opts.d/mine.conf"] = b"location = /terminal/ws {\n    return 404;\n}\n"
+    (foreign,) = facts(root, engine)["managed"]["nginx"]["foreign"]
+    assert (foreign["path"], foreign["file"]) == ("/terminal/ws", "/etc/nginx/server-opts.d/mine.conf")
+
+
+def test_routes_with_another_timeout_are_not_current(root: Path) -> None:
+    engine = Engine()
+    engine.files[_http_conf.PATH] = _http_conf.apply(HTTP_CONF, read_timeout=60).text.encode()
+    discovery = _discovery.Discovery(engine, root=str(root), run=System(), read_timeout=60)
+    assert discovery.facts()["managed"]["nginx"]["current"] is True
+    assert facts(root, engine)["managed"]["nginx"]["current"] is False
+
+
+def test_without_docker_the_rest_is_told(root: Path) -> None:
+    found = facts(root, Absent())
+    assert not found["docker"]["reachable"]
+    assert "No such file" in found["docker"]["error"]
+    assert not found["coolify"]["found"]
+    assert found["ports"] == {"app": None, "terminal": None, "http": None}
+    assert found["domain"]["host"] == "coolify.example.com"
+    assert found["env_file"]["exists"]
+
+
+def test_an_empty_machine(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.containers.clear()
+
+    def nothing(argv: Sequence[str]) -> tuple[int, str, str]:
+        return 127, "", f"{argv[0]} is not installed"
+
+    found = _discovery.Discovery(engine, root=str(tmp_path), run=nothing).facts()
+    assert found["domain"] is None
+    assert not found["env_file"]["exists"]
+    assert found["nft"] == {"available": False, "version": None, "error": "nft is not installed"}
+    assert not found["ufw"]["installed"]
+    assert not found["managed"]["tunnel"]["present"]
+
+
+def test_broken_parts_do_not_hide_the_others(root: Path) -> None:
+    engine = Engine()
+    engine.files[_http_conf.PATH] = b"location / { \xff\xfe"
+    del engine.files[_discovery.CONSTANTS]
+    (root / "etc/cloudflared/config.yml").write_text("ingress: [\n")
+    (root / "data/coolify/source/.env").write_bytes(b"\x00\xff=\n'")
+    (root / "data/coolify/proxy/dynamic/coolify.yaml").write_bytes(b"\xff\xfe\x00")
+    (root / "run/coolify-websocket").mkdir(parents=True)
+    (root / "run/coolify-websocket/state.json").write_text("{")
+    (root / "etc/ufw/user.rules").write_bytes(b"### tuple ### \xff comment=zz\n")
+    found = facts(root, engine, System(nft="netlink: Error: cache initialization failed: Operation not permitted"))
+    assert found["coolify"]["found"]
+    assert found["coolify"]["version"] is None
+    assert found["managed"]["nginx"]["error"]
+    assert found["managed"]["tunnel"]["error"]
+    assert found["managed"]["self_heal"]["state"] is None
+    assert found["domain"] is None
+    assert found["nft"]["available"] is False
+    assert "not permitted" in found["nft"]["error"]
+
+
+def test_a_container_of_coolifys_tunnel(root: Path) -> None:
+    engine = Engine()
+    engine.containers["coolify-cloudflared"] = inspected("coolify-cloudflared", "cloudflare/cloudflared:latest", {})
+    assert facts(root, engine)["managed"]["tunnel"]["managed_by_coolify"]
+
+
+def test_the_file_of_the_proxy_that_runs_decides(root: Path) -> None:
+    caddy = root / "data/coolify/proxy/caddy/dynamic/coolify.caddy"
+    caddy.parent.mkdir(parents=True)
+    caddy.write_text("\nhttps://caddy.example.com {\n    reverse_proxy coolify:8080\n}\n")
+    engine = Engine()
+    assert facts(root, engine)["domain"]["host"] == "coolify.example.com"
+    engine.containers["coolify-proxy"]["Config"]["Image"] = "lucaslorentz/caddy-docker-proxy:2.8-alpine"
+    assert facts(root, engine)["domain"]["host"] == "caddy.example.com"
+
+
+def test_programs_run_in_the_c_locale_and_without_a_shell() -> None:
+    status, output, _error = _discovery.run(["env"])
+    assert status == 0
+    assert "LC_ALL=C" in output.splitlines()
+    assert _discovery.run(["no-such-program-$(id)"])[0] == 127

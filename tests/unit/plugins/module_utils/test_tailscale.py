@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+import threading
+from typing import Iterator
+
+import pytest
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _tailscale
+
+# As tailscaled 1.96 answers on a host that is logged in, shortened.
+STATUS = {
+    "Version": "1.96.4-t8cf541dfd-g1a2b3c4d5",
+    "TUN": True,
+    "BackendState": "Running",
+    "TailscaleIPs": ["100.64.0.1", "fd7a:115c:a1e0::1"],
+    "Self": {"HostName": "coolify", "DNSName": "coolify.tail1234.ts.net.", "Online": True},
+    "MagicDNSSuffix": "tail1234.ts.net",
+    "CurrentTailnet": {"Name": "example.com", "MagicDNSSuffix": "tail1234.ts.net", "MagicDNSEnabled": True},
+}
+
+IF_INET6 = """\
+00000000000000000000000000000001 01 80 10 80       lo
+fe8000000000000004ff1efffe2a3b4c 07 40 20 80 tailscale0
+fd7a115ca1e000000000000000000001 07 80 00 80 tailscale0
+fd7a115ca1e000000000000000000099 08 80 00 80     eth9
+"""
+
+
+class Daemon:
+    """Answers one request on a UNIX socket with fixed bytes, and keeps what was asked."""
+
+    def __init__(self, path: str, answer: bytes) -> None:
+        self.path, self.asked = path, b""
+        self._answer = answer
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(path)
+        self._listener.listen(1)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        connection, _peer = self._listener.accept()
+        with connection:
+            self.asked = connection.recv(65536)
+            connection.sendall(self._answer)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def answer(body: bytes, status: str = "200 OK") -> bytes:
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(body), body)
+
+
+@pytest.fixture
+def socket_path() -> Iterator[str]:
+    # A UNIX socket's path has room for about a hundred characters; pytest's own folder can be longer.
+    with tempfile.TemporaryDirectory(prefix="ts") as folder:
+        yield os.path.join(folder, "socket")
+
+
+def test_the_address_is_the_one_in_tailscales_range_on_that_interface() -> None:
+    assert _tailscale.ipv6_from_proc(IF_INET6, "tailscale0") == "fd7a:115c:a1e0::1"
+    assert _tailscale.ipv6_from_proc(IF_INET6, "lo") is None
+    assert _tailscale.ipv6_from_proc("", "tailscale0") is None
+
+
+def test_status_of_a_host_that_is_logged_in(socket_path: str) -> None:
+    daemon = Daemon(socket_path, answer(json.dumps(STATUS).encode()))
+    status = _tailscale.fetch_status(socket_path, 2.0)
+    daemon.close()
+    assert status is not None
+    assert _tailscale.status_facts(status) == {
+        "backend_state": "Running",
+        "tailnet": "example.com",
+        "version": "1.96.4-t8cf541dfd-g1a2b3c4d5",
+        "name": "coolify.tail1234.ts.net",
+    }
+    # tailscaled refuses any other Host as DNS rebinding.
+    assert b"Host: local-tailscaled.sock\r\n" in daemon.asked
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        answer(b"{", "200 OK"),
+        answer(b"[]", "200 OK"),
+        answer(b'{"BackendState": "Running"}', "403 Forbidden"),
+        b"no HTTP at all",
+        b"",
+    ],
+)
+def test_a_daemon_that_answers_otherwise_is_no_daemon(socket_path: str, response: bytes) -> None:
+    daemon = Daemon(socket_path, response)
+    assert _tailscale.fetch_status(socket_path, 2.0) is None
+    daemon.close()
+
+
+def test_logged_out_daemon_knows_no_tailnet() -> None:
+    facts = _tailscale.status_facts({"BackendState": "NeedsLogin", "CurrentTailnet": None, "Self": None})
+    assert facts == {"backend_state": "NeedsLogin", "tailnet": None, "version": None, "name": None}
+
+
+def test_host_without_tailscale(tmp_path: object) -> None:
+    facts = _tailscale.discover("tailscale-not", f"{tmp_path}/no.sock", f"{tmp_path}/no.state")
+    assert facts["interface"] == "tailscale-not"
+    assert {facts[key] for key in ("installed", "present", "up")} == {False}
+    assert {facts[key] for key in ("ipv4", "ipv6", "backend_state", "tailnet", "name", "version")} == {None}
+
+
+def test_the_kernel_is_asked_for_addresses() -> None:
+    facts = _tailscale.discover("lo", "/nonexistent/tailscaled.sock", "/nonexistent/tailscaled.state")
+    assert facts["present"]
+    assert facts["up"]
+    assert facts["ipv4"] == "127.0.0.1"
+    assert facts["ipv6"] is None
+
+
+def test_a_state_file_is_enough_to_be_installed(tmp_path: object) -> None:
+    state = f"{tmp_path}/tailscaled.state"
+    with open(state, "w", encoding="ascii"):
+        pass
+    facts = _tailscale.discover("tailscale-not", f"{tmp_path}/no.sock", state)
+    assert facts["installed"]
+    assert not facts["present"]
