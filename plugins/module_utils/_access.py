@@ -214,10 +214,22 @@ def _domain(info: Facts, wanted: t.Any, scheme: str) -> tuple[Domain | None, str
     return {"host": host, "scheme": scheme, "port": 443 if scheme == "https" else 80}, origin
 
 
-def _tailnet(tailscale: Facts) -> dict[str, t.Any] | None:
+def _tailnet(tailscale: Facts, by_name: t.Any) -> dict[str, t.Any] | None:
     if not tailscale.get("up") or not (tailscale.get("ipv4") or tailscale.get("ipv6")):
         return None
-    return {"interface": tailscale["interface"], "ipv4": tailscale.get("ipv4"), "ipv6": tailscale.get("ipv6")}
+    if by_name and not tailscale.get("name"):
+        raise AccessError(
+            "coolify_access_tailscale_name is true, but tailscaled tells no name for this host. Enable MagicDNS for "
+            "the tailnet, or set coolify_access_tailscale_name: false."
+        )
+    # A browser takes a bare IPv6 address only in brackets.
+    address = tailscale.get("ipv4") or f"[{tailscale['ipv6']}]"
+    return {
+        "interface": tailscale["interface"],
+        "ipv4": tailscale.get("ipv4"),
+        "ipv6": tailscale.get("ipv6"),
+        "host": tailscale["name"] if by_name else address,
+    }
 
 
 def _tailscale_missing(tailscale: Facts) -> str:
@@ -280,9 +292,7 @@ def environment(mode: str | None, domain: Facts | None, tailnet: Facts | None, a
         if domain["scheme"] == "https":
             values.update(PUSHER_BACKEND_HOST=domain["host"], PUSHER_BACKEND_PORT=port)
     elif mode == "tailscale" and tailnet is not None:
-        # A browser takes a bare IPv6 address only in brackets.
-        host = tailnet["ipv4"] or "[{}]".format(tailnet["ipv6"])
-        values.update(PUSHER_HOST=host, PUSHER_PORT=str(app_port))
+        values.update(PUSHER_HOST=tailnet["host"], PUSHER_PORT=str(app_port))
     return values
 
 
@@ -358,6 +368,7 @@ def plan(
     scheme: str = "auto",
     data_path: str = "/data/coolify",
     state: str = "present",
+    tailscale_name: bool = False,
 ) -> dict[str, t.Any]:
     """Return every value that any role writes on this host.
 
@@ -371,6 +382,7 @@ def plan(
     :param data_path: Coolify's folder on the host.
     :param state: ``present``, or ``absent`` for taking everything back, which needs neither a domain nor Tailscale:
         no value but this one is refused then, and what is not known is None.
+    :param tailscale_name: whether browsers on the tailnet are sent to the host's name there, not to its address.
     :raises AccessError: what is wrong, and the remedy.
     """
     absent = _choose("coolify_state", state, STATES) == "absent"
@@ -381,7 +393,7 @@ def plan(
         scheme = _choose("coolify_access_scheme", scheme, SCHEMES)
         names = _entrypoints(entrypoints)
         site, origin = _domain(info, domain, scheme)
-        tailnet = _tailnet(tailscale)
+        tailnet = _tailnet(tailscale, tailscale_name)
         mode: str | None
         mode, why = _mode(access, site, tailnet, tailscale, origin)
         allowed = _trusted(tailscale, trusted)

@@ -128,28 +128,39 @@ def edit(data: bytes, changes: t.Mapping[str, str | None]) -> Edit:
 def put_back(data: bytes, original: bytes, keys: t.Iterable[str]) -> bytes:
     """`data` with the lines of `keys` as `original` has them, byte for byte.
 
-    All of a key's lines stand where its first stands now, or at the end where it has none now.
+    All of a key's lines stand where its first stands now; where it has none now, behind what they stood behind.
 
     :raises DotenvError: phpdotenv refuses one of the files.
     """
     old_text, text = _decode(original), _decode(data)
-    eol = _eol(text, old_text)
-    raw: dict[str, str] = dict.fromkeys(keys, "")
-    for statement in statements(old_text):
-        if statement.name in raw:
-            raw[statement.name] += old_text[statement.start : statement.end]
-    body = ""
+    old = [(statement.name, old_text[statement.start : statement.end]) for statement in statements(old_text)]
+    raw: dict[str, str] = {key: "".join(lines for name, lines in old if name == key) for key in keys}
     pending = dict(raw)
+    kept: list[tuple[str | None, str]] = []
     for statement in statements(text):
-        lines = text[statement.start : statement.end]
-        if statement.name in raw:
-            lines = pending.pop(statement.name, "")
+        name = statement.name
+        lines = pending.pop(name, "") if name in raw and name is not None else text[statement.start : statement.end]
         if lines:
-            # The last line of a file may have no end, and stand elsewhere now.
-            body += eol * (bool(body) and not body.endswith(("\n", "\r"))) + lines
-    for lines in filter(None, pending.values()):
-        body = _append(body, _split_end(lines)[0], eol)[0]
+            kept.append((name, lines))
+    for key, lines in pending.items():
+        if lines:
+            kept.insert(_place(key, old, kept), (key, lines))
+    eol = _eol(text, old_text)
+    body = ""
+    for _name, lines in kept:
+        # The last line of a file may have no end, and stand elsewhere now.
+        body += eol * (bool(body) and not body.endswith(("\n", "\r"))) + lines
     return _encode((_BOM if text.startswith(_BOM) else "") + body)
+
+
+def _place(key: str, old: list[tuple[str | None, str]], kept: list[tuple[str | None, str]]) -> int:
+    """The index in `kept` behind the nearest of what stood before `key` in `old`."""
+    stood = [name for name, _lines in old].index(key)
+    for name, lines in reversed(old[:stood]):
+        for index, there in reversed(list(enumerate(kept))):
+            if there[0] == name and (name is not None or there[1] == lines):
+                return index + 1
+    return 0 if stood == 0 else len(kept)
 
 
 def edited_keys(original: bytes, written: bytes) -> list[str]:

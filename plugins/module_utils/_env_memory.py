@@ -37,7 +37,9 @@ class EnvMemory:
             return _bytes(memory.original)
         merged = _undo.original(memory, _text(current))
         original, written = _bytes(memory.original), _bytes(memory.written)
-        keys = _dotenv.edited_keys(original, written)
+        # A run that was cut may have left a memory of what it never wrote; the variables that browsers see are ours anyway.
+        ours = _dotenv.NON_SECRET_KEYS.intersection(_dotenv.edited_keys(original, current))
+        keys = ours.union(_dotenv.edited_keys(original, written))
         put_back = _dotenv.put_back(current, original, keys)
         # Line by line is nearest to the bytes of before, but only knows lines: where it disagrees about a variable, as
         # it may after the file was sorted, key by key is right.

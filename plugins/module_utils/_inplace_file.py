@@ -123,17 +123,17 @@ class InPlaceFile:
     def back_up(self, data: bytes) -> str:
         """Keeps `data` with the file's owner and mode, and of all backups the newest few. Returns its path."""
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        taken = [name for name in self._backups() if stamp in name]
-        backup = os.path.join(self._folder, f"{self._name}-{self._key}-{stamp}-{len(taken)}.backup")
+        taken = [number for _name, taken_at, number in self._backups() if taken_at == stamp]
+        backup = os.path.join(self._folder, f"{self._name}-{self._key}-{stamp}-{max(taken, default=-1) + 1}.backup")
         self._keep(backup, data, os.stat(self.path))
-        for name in self._backups()[:-_KEPT_BACKUPS]:
+        for name, _stamp, _number in self._backups()[:-_KEPT_BACKUPS]:
             _unlink(os.path.join(self._folder, name))
         return backup
 
     def latest_backup(self) -> str | None:
         """The path of the newest backup, or None."""
-        names = self._backups()
-        return os.path.join(self._folder, names[-1]) if names else None
+        backups = self._backups()
+        return os.path.join(self._folder, backups[-1][0]) if backups else None
 
     def forget(self) -> None:
         """Removes what is kept for this file, and the directory if nothing else is in it."""
@@ -149,13 +149,13 @@ class InPlaceFile:
         with open(self.path, "rb") as source:
             return source.read()
 
-    def _backups(self) -> list[str]:
-        """The names of all backups, oldest first."""
+    def _backups(self) -> list[tuple[str, str, int]]:
+        """Name, time and number of each backup, oldest first."""
         if not os.path.isdir(self._folder):
             return []
         pattern = re.compile(rf"{re.escape(self._name)}-{self._key}-(\w+)-(\d+)\.backup")
         found = [match for match in map(pattern.fullmatch, os.listdir(self._folder)) if match]
-        return [match.group() for match in sorted(found, key=lambda match: (match.group(1), int(match.group(2))))]
+        return sorted(((match[0], match[1], int(match[2])) for match in found), key=lambda backup: backup[1:])
 
     def _keep(self, path: str, data: bytes, like: os.stat_result | None) -> None:
         """Writes a file of ours durably; at no moment is it readable by more people than in the end."""

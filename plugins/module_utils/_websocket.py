@@ -84,7 +84,7 @@ def request(target: str, host: str, origin: str, key: str | None) -> bytes:
 
 def accepts(answer: Answer, key: str) -> bool:
     """Whether a 101 belongs to the handshake with this key (RFC 6455, 4.1)."""
-    expected = base64.b64encode(hashlib.sha1(key.encode("ascii") + _GUID).digest())  # noqa: S324
+    expected = base64.b64encode(hashlib.sha1(key.encode("ascii") + _GUID).digest())
     return (
         answer.headers.get("upgrade", "").lower() == "websocket"
         and "upgrade" in [word.strip().lower() for word in answer.headers.get("connection", "").split(",")]

@@ -18,7 +18,7 @@ import typing as t
 
 _BREAK = re.compile(r"\r?\n")
 _ANCHOR_NAME = re.compile(r"[0-9A-Za-z_-]+")
-_BLOCK_SCALAR = re.compile(r"[|>]([1-9]?[+-]?|[+-][1-9])[ \t]*(#[^\r\n]*)?(?=\r?\n|$)")
+_BLOCK_SCALAR = re.compile(r"[|>]([1-9]?[+-]?|[+-][1-9])(?:[ \t]+#[^\r\n]*|[ \t]*)(?=\r?\n|\Z)")
 # Readers disagree on which of these break a line, so a file that holds one is not edited by guesswork.
 _UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]|\r(?!\n)")
 _ESCAPES = {
@@ -241,7 +241,8 @@ class _Reader:
         else:
             return self.plain(parent)
         if not self.line_is_done():
-            raise self.refuse("unexpected text after a value")
+            # Some readers take a # here for a comment.
+            raise (self.unsupported if self.peek() == "#" else self.refuse)("unexpected text after a value")
         return node
 
     def key_length(self) -> int:
@@ -280,6 +281,8 @@ class _Reader:
             if self.column(self.at) > column or not self.key_length():
                 if self.column(self.at) == column and self.peek() == "-" and self.blank(1):
                     return node
+                if self.peek() in ("|", ">", "!"):
+                    raise self.unsupported(f"{self.peek()} at this place is not read here")
                 raise self.refuse("this fits neither the mapping before it nor its values; check the indentation")
 
     def block_key(self, mapping: Mapping) -> Scalar:
@@ -385,7 +388,9 @@ class _Reader:
         char = self.peek()
         if char == "!":
             raise self.unsupported("tags (!) are not read here")
-        if char in tuple(",[]{}#&*|>'\"%@`") or (char in ("-", "?", ":") and self.blank(1)):
+        if char == "#" or (char in ("?", ":") and self.blank(1)):
+            raise self.unsupported(f"{char} at this place is not read here")
+        if char in tuple(",[]{}&*|>'\"%@`") or (char == "-" and self.blank(1)):
             raise self.refuse(f"a value that begins with {char} must be quoted")
 
     def plain(self, parent: int) -> Scalar:
@@ -422,6 +427,8 @@ class _Reader:
         return node
 
     def block_scalar(self, parent: int) -> Scalar:
+        if parent < 0:
+            raise self.unsupported("a file that is one block scalar is not read here")
         header = _BLOCK_SCALAR.match(self.text, self.at)
         if not header:
             raise self.refuse("the header of a block scalar (| or >) is not valid")

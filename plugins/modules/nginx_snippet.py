@@ -138,6 +138,7 @@ reloaded:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.selfhosted.coolify.plugins.module_utils import _container_nginx, _docker_engine, _http_conf
 
 _ATTEMPTS = 3

@@ -36,12 +36,12 @@ class Lab:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.folder = ROOT / ".lab" / prefix
-        self.inventory = self.folder / "inventory.yml"
+        self.inventory = (self.folder.parent if prefix == "lab" else self.folder) / "inventory.yml"
         self.host = f"{prefix}-coolify"
         self.engine = docker.from_env()
 
     def command(self, *words: str) -> None:
-        subprocess.run([str(BIN / "python"), str(SHARED / "lab"), *words], check=True, cwd=ROOT)  # noqa: S603
+        subprocess.run([str(BIN / "python"), str(SHARED / "lab"), *words], check=True, cwd=ROOT)
 
     def up(self) -> None:
         self.command("up", "--prefix", self.prefix, "--system", "trixie")
@@ -50,7 +50,7 @@ class Lab:
         self.command("down", "--prefix", self.prefix, "--keep-engine")
 
     def variables(self) -> dict[str, t.Any]:
-        listed = subprocess.run(  # noqa: S603
+        listed = subprocess.run(
             [str(BIN / "ansible-inventory"), "-i", str(self.inventory), "--host", self.host],
             check=True, capture_output=True, cwd=ROOT,
         )
@@ -65,14 +65,15 @@ class Lab:
             "ANSIBLE_NOCOLOR": "1",
         }
         extra = ["-e", json.dumps(variables)] if variables else []
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [str(BIN / "ansible-playbook"), "-i", str(self.inventory), playbook, *extra, *options],
             cwd=cwd, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
         )
         text = done.stdout + done.stderr
         (self.folder / "last-run.log").write_text(text)
-        start = done.stdout.find("\n{\n")
-        result = json.JSONDecoder().raw_decode(done.stdout[start:].lstrip())[0] if start >= 0 or done.stdout.startswith("{") else {}
+        # What an action plugin displays stands before the callback's JSON.
+        start = ("\n" + done.stdout).find("\n{\n")
+        result = json.JSONDecoder().raw_decode(done.stdout[start:])[0] if start >= 0 else {}
         changed: dict[str, list[str]] = {}
         failed: dict[str, list[str]] = {}
         for play in result.get("plays", []):
@@ -105,7 +106,7 @@ class Lab:
     def inside(self, machine: str, *words: str) -> subprocess.Popen[str]:
         """A process of this machine (with this checkout's tools) in the network namespace of a lab machine."""
         pid = self.engine.containers.get(machine).attrs["State"]["Pid"]
-        return subprocess.Popen(  # noqa: S603
+        return subprocess.Popen(
             ["nsenter", f"--net=/proc/{pid}/ns/net", *words],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=ROOT,
         )

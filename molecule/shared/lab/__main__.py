@@ -10,6 +10,7 @@ import docker.errors
 import engine
 import hostimages
 import lab
+import products
 from progress import LabError
 from topology import Wanted
 
@@ -80,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "engine":
         engine.ensure()
     elif options.command == "build":
-        lab.build(engine.ensure(), _wanted(options))
+        products.build(engine.ensure(), _wanted(options))
     elif options.command == "up":
         lab.up(_wanted(options))
     elif options.command == "down":

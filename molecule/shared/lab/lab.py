@@ -3,84 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from dataclasses import asdict
+from typing import Any
 
 import cgroups
 import docker
-import docker.errors
 import edge
 import engine
-import hostimages
-import images
-import inner
 import inventory
 import machines
 import paths
 import pki
-import tailnet
-import yaml
+import provision
 from docker.models.containers import Container
+from products import Products, build
 from progress import LabError, say
-from topology import Part, Wanted, parts
-
-_T = TypeVar("_T")
-_READY = "/var/lib/lab-ready"
-_HEALTHY_WITHIN = 120.0
-_PYTHON38 = "3.8."
-
-
-@contextlib.contextmanager
-def locked(name: str) -> Iterator[None]:
-    """Keep others out who run this command for the same thing at the same time."""
-    with open(paths.cache() / f"{name}.lock", "w", encoding="ascii") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another run of this command ({name})")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def together(function: Callable[..., _T], calls: Iterable[tuple[Any, ...]]) -> list[_T]:
-    """Call a function with each of these arguments at the same time; results in order, the first failure is raised."""
-    with ThreadPoolExecutor(max_workers=6) as pool:
-        futures = [pool.submit(function, *arguments) for arguments in calls]
-        return [future.result() for future in futures]
-
-
-@dataclass(frozen=True)
-class Products:
-    """What the containers are made from: image references, by system for the machines, and the inside's tar."""
-
-    hosts: dict[str, str]
-    edge: str
-    control: str | None
-    inner: Path
-
-
-def build(client: docker.DockerClient, wanted: Wanted) -> Products:
-    """Return everything that a lab's containers are made from, built where it is missing."""
-    systems = {name: hostimages.SYSTEMS[name] for name in hostimages.SYSTEMS if name in {"trixie", *wanted.systems}}
-    with locked("build"):
-        images.clear_scratch()
-        with ThreadPoolExecutor(max_workers=6) as pool:
-            # The slow steps wait for the network and for the compiler in turn: all at once.
-            inside = pool.submit(inner.ensure, client)
-            agent = pool.submit(hostimages.tailscaled)
-            together(hostimages.base, [(client, system) for system in systems.values()])
-            outside = pool.submit(edge.ensure, client)
-            hosts = together(hostimages.ensure, [(client, system, agent.result()) for system in systems.values()])
-            control = tailnet.control_image(client) if wanted.tailnet and agent.result() else None
-            return Products(dict(zip(systems, hosts)), outside.result(), control, inside.result())
+from together import locked, together
+from topology import Wanted, parts
 
 
 def up(wanted: Wanted) -> None:
@@ -88,11 +30,8 @@ def up(wanted: Wanted) -> None:
     client = engine.ensure()
     with locked(f"lab-{wanted.prefix}"):
         products = build(client, wanted)
-        network = machines.ensure_network(client, wanted.prefix)
         way = ("tailscale" if products.control else "stand-in") if wanted.tailnet else "none"
-        around = machines.Surroundings(
-            wanted.prefix, network, parts(wanted, control=way == "tailscale"), way, machines.resolvers()
-        )
+        around = _surroundings(client, wanted, way)
         _remember(wanted)
         _written_files(around)
         kept = {part.name for part in around.parts}
@@ -102,9 +41,16 @@ def up(wanted: Wanted) -> None:
                 machines.remove(client, container)
         control = _servers(client, around, products)
         booting = [part for part in around.parts if machines.is_machine(part)]
-        pythons = together(_machine, [(client, part, around, products, wanted, control) for part in booting])
+        pythons = together(provision.bring_up, [(client, part, around, products, wanted, control) for part in booting])
         target = inventory.write(around, {part.name: python for part, python in zip(booting, pythons) if python})
     say(f"lab {wanted.prefix!r} is up: {target}")
+
+
+def _surroundings(client: docker.DockerClient, wanted: Wanted, way: str) -> machines.Surroundings:
+    network = machines.ensure_network(client, wanted.prefix)
+    return machines.Surroundings(
+        wanted.prefix, network, parts(wanted, control=way == "tailscale"), way, machines.resolvers()
+    )
 
 
 def _remember(wanted: Wanted) -> None:
@@ -151,107 +97,6 @@ def _servers(client: docker.DockerClient, around: machines.Surroundings, product
             command = [f"-name={part.name}", f"-tailnet={around.prefix}.tailnet.test"]
             control = machines.ensure(client, part, products.control, around, {"command": command})
     return control
-
-
-def python38() -> Path | None:
-    """Return the folder of a Python 3.8 that can be mounted into the machines, or None."""
-    found = sorted((Path.home() / ".pyenv" / "versions").glob(f"{_PYTHON38}*"))
-    return found[-1] if found else None
-
-
-def _machine(
-    client: docker.DockerClient,
-    part: Part,
-    around: machines.Surroundings,
-    products: Products,
-    wanted: Wanted,
-    control: Container | None,
-) -> str:
-    """Bring one machine to what it has to be; return the interpreter for modules there ("" = its own)."""
-    authority = pki.authority()
-    # For the stand-in of cloudflared: the machine has no PyYAML, as a fresh VPS has none.
-    yaml_package = Path(yaml.__file__).parent
-    binds = [
-        f"{authority}:/usr/local/share/ca-certificates/selfhosted-lab.crt:ro",
-        f"{authority}:/etc/lab/ca.pem:ro",
-        # Modules that are given the control side's path of the CA find it here too.
-        f"{authority}:{authority}:ro",
-    ]
-    interpreter = ""
-    if part.role == "coolify":
-        binds += [
-            f"{paths.COOLIFY}:/opt/lab:ro",
-            f"{products.inner}:/opt/lab-images/images.tar:ro",
-            f"{yaml_package}:/opt/lab-python/yaml:ro",
-        ]
-        old = python38() if part.python38 else None
-        if old is not None:
-            binds.append(f"{old}:{old}:ro")
-            interpreter = str(old / "bin" / "python3.8")
-    extra: dict[str, Any] = {"binds": binds, "ready": _READY, "authority": images.digest(authority)}
-    if part.role == "coolify":
-        extra["installation"] = [images.digest(paths.COOLIFY), _installation(part, around, wanted)]
-    container = machines.ensure(client, part, products.hosts[part.system], around, extra)
-    failed = machines.wait_booted(container)
-    fresh = not machines.has_file(container, _READY)
-    if failed and fresh:
-        raise LabError(f"{part.name}: units failed at its first boot: {', '.join(failed)}; see its journal")
-    what = hostimages.system_of(products.hosts[part.system])
-    say(f"{part.name}: booted ({what})" + (f"; failed units: {', '.join(failed)}" if failed else ""))
-    if fresh:
-        machines.run(container, ["update-ca-certificates"])
-        if part.role == "coolify":
-            machines.run(container, ["ufw", "allow", "OpenSSH"])
-            machines.run(container, ["ufw", "--force", "enable"])
-    if part.role != "outside":
-        if control is not None:
-            tailnet.join(container, control, str(control.name))
-        elif around.tailnet == "stand-in":
-            tailnet.stand_in(client, container, part, around)
-    if part.role == "coolify":
-        if fresh:
-            log = paths.written(around.prefix) / f"{part.name}-install.log"
-            _install_coolify(container, _installation(part, around, wanted), log)
-        _wait_healthy(container)
-    if fresh:
-        machines.run(container, ["touch", _READY])
-    return interpreter
-
-
-def _installation(part: Part, around: machines.Surroundings, wanted: Wanted) -> dict[str, str]:
-    """Return the environment that install-coolify works from."""
-    return {
-        "LAB_DOMAIN": part.domain,
-        "LAB_SCHEME": wanted.scheme,
-        "LAB_PUBLIC_ADDRESS": around.network.ipv4(part),
-        "LAB_EDGE_ADDRESS": around.network.ipv4(around.edge),
-        "LAB_CA": "/etc/lab/ca.pem",
-        "LAB_COOLIFY_VERSION": wanted.version,
-    }
-
-
-def _install_coolify(container: Container, environment: dict[str, str], log: Path) -> None:
-    version = environment["LAB_COOLIFY_VERSION"]
-    say(f"{container.name}: installing Coolify {version}")
-    machines.run(container, ["/opt/lab/install-coolify"], environment, log)
-    say(f"{container.name}: Coolify {version} installed")
-
-
-def _wait_healthy(container: Container) -> None:
-    """Wait until every container of the inside is up, and healthy where it says so."""
-    deadline = time.monotonic() + _HEALTHY_WITHIN
-    while True:
-        code, output = machines.attempt(container, ["docker", "ps", "-a", "--format", "{{.Names}}: {{.Status}}"])
-        lines = output.strip().splitlines()
-        waiting = [line for line in lines if ": Up" not in line or "starting" in line or "unhealthy" in line]
-        if code == 0 and lines and not waiting:
-            say(f"{container.name}: {len(lines)} containers inside are up and healthy")
-            return
-        if time.monotonic() > deadline:
-            raise LabError(
-                f"{container.name}: after {_HEALTHY_WITHIN:.0f} s not healthy: {'; '.join(waiting) or output}"
-            )
-        time.sleep(0.5)
 
 
 def down(prefix: str | None, keep_engine: bool) -> None:
@@ -320,7 +165,7 @@ def status(prefix: str | None) -> None:
 
 
 def change(prefix: str, part: str, action: str) -> None:
-    """Stop, start, restart or re-create one part, and bring it to what was wanted again.
+    """Stop, start, restart or re-create one part; wait until what was started is there again.
 
     Args:
         action: "stop", "start", "restart" or "recreate".
@@ -329,14 +174,34 @@ def change(prefix: str, part: str, action: str) -> None:
     wanted = remembered(prefix)
     container = find(client, prefix, part)
     say(f"{action} {container.name}")
-    if action == "stop":
-        container.stop(timeout=20)
-        return
-    if action == "restart":
-        container.restart(timeout=20)
-    elif action == "recreate":
-        machines.remove(client, container)
-    up(wanted)
+    with locked(f"lab-{prefix}"):
+        if action == "stop":
+            container.stop(timeout=20)
+        elif action == "recreate":
+            machines.remove(client, container)
+        else:
+            if action == "restart":
+                container.restart(timeout=20)
+            else:
+                container.start()
+            _settle(client, wanted, container)
+    if action == "recreate":
+        up(wanted)
+
+
+def _settle(client: docker.DockerClient, wanted: Wanted, changed: Container) -> None:
+    """Wait for a part that was started again, and for those who have to join its tailnet anew."""
+    there = {str(one.name): one for one in machines.of_lab(client, wanted.prefix)}
+    control = there.get(f"{wanted.prefix}-control")
+    way = ("tailscale" if control else "stand-in") if wanted.tailnet else "none"
+    around = _surroundings(client, wanted, way)
+    concerned = [
+        part
+        for part in around.parts
+        if machines.is_machine(part) and part.name in there and there[part.name].status == "running"
+        if changed.name == part.name or changed.labels[machines.PART] == "control"
+    ]
+    together(provision.settle, [(client, there[part.name], part, around, control) for part in concerned])
 
 
 def enter(prefix: str, part: str, argv: list[str]) -> int:

@@ -115,6 +115,16 @@ def test_ipv6_only_tailnet_is_written_as_a_browser_takes_it() -> None:
     assert plan["environment"]["PUSHER_HOST"] == "[fd7a:115c:a1e0::1]"
 
 
+def test_the_tailnets_name_where_the_user_wants_it() -> None:
+    info, tailscale = host(scheme=None), {**TAILSCALE, "name": "coolify.tail1234.ts.net"}
+    assert _access.plan(info, tailscale)["environment"]["PUSHER_HOST"] == "100.64.0.1"
+    named = _access.plan(info, tailscale, tailscale_name=True)
+    assert named["environment"]["PUSHER_HOST"] == "coolify.tail1234.ts.net"
+    assert named["tailscale"]["ipv4"] == "100.64.0.1"
+    with pytest.raises(_access.AccessError, match=r"coolify_access_tailscale_name .* MagicDNS"):
+        _access.plan(info, TAILSCALE, tailscale_name=True)
+
+
 def test_ports_are_the_published_ones() -> None:
     plan = _access.plan(
         host(scheme="https", ports={"app": 6101, "terminal": 6102, "http": 8100}), TAILSCALE, access="tailscale"
@@ -395,6 +405,7 @@ _tailscales = st.just(TAILSCALE) | st.fixed_dictionaries(
         "up": st.booleans(),
         "ipv4": st.sampled_from([None, "100.64.0.1"]),
         "ipv6": st.sampled_from([None, "fd7a:115c:a1e0::1"]),
+        "name": st.sampled_from([None, "coolify.tail1234.ts.net"]),
         "backend_state": st.sampled_from([None, "Running", "NeedsLogin", "Stopped"]),
     }
 )
@@ -409,6 +420,7 @@ _choices = st.fixed_dictionaries(
         ),
         "entrypoints": st.lists(st.sampled_from(["http", "https", "web"]), max_size=2, unique=True),
         "state": st.sampled_from(["present", "absent"]),
+        "tailscale_name": st.booleans(),
     },
 )
 

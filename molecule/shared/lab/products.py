@@ -1,0 +1,42 @@
+"""Everything that a lab's containers are made from."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import edge
+import hostimages
+import images
+import inner
+import tailnet
+from together import locked, together
+from topology import Wanted
+
+
+@dataclass(frozen=True)
+class Products:
+    """What the containers are made from: image references, by system for the machines, and the inside's tar."""
+
+    hosts: dict[str, str]
+    edge: str
+    control: str | None
+    inner: Path
+
+
+def build(client: docker.DockerClient, wanted: Wanted) -> Products:
+    """Return everything that a lab's containers are made from, built where it is missing."""
+    systems = {name: hostimages.SYSTEMS[name] for name in hostimages.SYSTEMS if name in {"trixie", *wanted.systems}}
+    with locked("build"):
+        images.clear_scratch()
+        with ThreadPoolExecutor(max_workers=6) as pool:
+            # The slow steps wait for the network and for the compiler in turn: all at once.
+            inside = pool.submit(inner.ensure, client)
+            agent = pool.submit(hostimages.tailscaled)
+            together(hostimages.base, [(client, system) for system in systems.values()])
+            outside = pool.submit(edge.ensure, client)
+            hosts = together(hostimages.ensure, [(client, system, agent.result()) for system in systems.values()])
+            control = tailnet.control_image(client) if wanted.tailnet and agent.result() else None
+            return Products(dict(zip(systems, hosts)), outside.result(), control, inside.result())

@@ -1,0 +1,443 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real handshakes with a list of URLs, all at once and by one deadline, and what each tells about its hop.
+
+A target is a mapping: ``name``; ``url`` (http, https, ws or wss; of kind ``app`` without the key, so that it can be
+shown); ``kind`` (``terminal``, ``app``, ``http``); ``expect`` (``open``, ``closed``); ``connect_to`` (an address to
+connect to in place of the URL's host, or None); ``validate_certs``. Whatever answers, hostile or broken, gives a
+diagnosis within the deadline. Proxies of the environment are not used.
+Private to this collection: no stability is promised to anybody outside it.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import json
+import queue
+import re
+import socket
+import ssl
+import threading
+import time
+import typing as t
+from urllib.parse import SplitResult, quote, urlsplit
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _diagnosis, _websocket
+
+KINDS = ("terminal", "app", "http")
+EXPECTATIONS = ("open", "closed")
+
+#: A key that no Coolify has: the realtime server's refusal of it proves the route as well as a greeting does (fact 10).
+PROBE_KEY = "selfhosted-coolify-probe"
+_PUSHER_QUERY = "protocol=7&client=js&version=8.4.0&flash=false"
+_UNKNOWN_KEY = 4001
+
+#: Seconds after which a port that does not answer counts as closed: a lost packet is sent again after one.
+CLOSED_AFTER = 2.0
+#: What a thread may need to come back after the deadline.
+_GRACE = 0.1
+
+_SCHEMES = {"http": (False, 80), "ws": (False, 80), "https": (True, 443), "wss": (True, 443)}
+_LOGIN = re.compile(r"cloudflareaccess\.com|/cdn-cgi/access/login|/oauth2/|/outpost\.goauthentik|/authelia", re.I)
+_TUNNEL_DOWN = (520, 521, 522, 523, 524, 530)
+_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+Target = t.Mapping[str, t.Any]
+
+
+class _Fault(Exception):
+    """A target is not as expected. ``seen`` is for the table, ``detail`` completes the cause."""
+
+    def __init__(self, identifier: str, seen: str, detail: str = "") -> None:
+        super().__init__(identifier)
+        self.identifier = identifier
+        self.seen = seen
+        self.detail = detail
+
+
+class _Closed(Exception):
+    """The target does not let us in; ``seen`` says how."""
+
+    def __init__(self, identifier: str, seen: str, detail: str = "") -> None:
+        super().__init__(identifier)
+        self.identifier = identifier
+        self.seen = seen
+        self.detail = detail
+
+
+def validate(target: Target) -> SplitResult:
+    """Return the target's URL in its parts.
+
+    :raises ValueError: names the option of the target that is wrong.
+    """
+    for option, choices in (("kind", KINDS), ("expect", EXPECTATIONS)):
+        if target[option] not in choices:
+            raise ValueError("{} is {!r}. Set it to one of {}.".format(option, target[option], ", ".join(choices)))
+    try:
+        parts = urlsplit(target["url"])
+        _port = parts.port
+    except ValueError as error:
+        raise ValueError("url {!r} cannot be read: {}".format(target["url"], error)) from None
+    if parts.scheme not in _SCHEMES or not parts.hostname:
+        raise ValueError("url {!r} must begin with http, https, ws or wss, and name a host".format(target["url"]))
+    if parts.username is not None or parts.fragment:
+        raise ValueError("url must have no user, password or fragment")
+    _request(parts, target["kind"], PROBE_KEY, "")
+    return parts
+
+
+def probe_all(
+    targets: t.Sequence[Target],
+    deadline: float = 5.0,
+    app_key: str | None = None,
+    authorities: str | None = None,
+) -> list[dict[str, t.Any]]:
+    """Look at all targets at once; results in the same order.
+
+    :param deadline: seconds for all of them together.
+    :param app_key: Pusher application key, None for one that nobody has. It is in no result.
+    :param authorities: certificates (PEM) to trust beside the system's.
+    :raises ValueError: names the target and its option that is wrong, or the certificates that cannot be read.
+    """
+    for index, target in enumerate(targets):
+        try:
+            validate(target)
+        except ValueError as error:
+            raise ValueError(f"targets[{index}]: {error}") from None
+    contexts = {True: _tls(authorities), False: _tls_unchecked()}
+    end = time.monotonic() + deadline
+    done: queue.Queue[tuple[int, dict[str, t.Any]]] = queue.Queue()
+
+    def look(index: int, target: Target) -> None:
+        probe = _Probe(target, end, app_key, contexts[bool(target["validate_certs"])])
+        done.put((index, probe.result()))
+
+    for index, target in enumerate(targets):
+        # Daemons: a resolver that does not answer cannot be interrupted, and must not hold up the end.
+        threading.Thread(target=look, args=(index, target), daemon=True).start()
+    results: dict[int, dict[str, t.Any]] = {}
+    while len(results) < len(targets):
+        try:
+            index, result = done.get(timeout=max(end + _GRACE - time.monotonic(), 0.0))
+        except queue.Empty:
+            break
+        results[index] = result
+    return [results.get(index) or _unresolved(target, deadline) for index, target in enumerate(targets)]
+
+
+def _unresolved(target: Target, deadline: float) -> dict[str, t.Any]:
+    return _result(target, False, None, "no address", deadline, {}, _diagnosis.explain("CWT-812"))
+
+
+def _tls(authorities: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if authorities:
+        try:
+            context.load_verify_locations(cadata=authorities)
+        except ssl.SSLError:
+            raise ValueError("the certificates to trust are not in PEM form") from None
+    return context
+
+
+def _tls_unchecked() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class _Probe:
+    """One target, from its name to the first message."""
+
+    def __init__(self, target: Target, end: float, app_key: str | None, context: ssl.SSLContext) -> None:
+        self._target = target
+        self._end = end
+        self._app_key = app_key
+        self._context = context
+        self._url = validate(target)
+        self._secure, default_port = _SCHEMES[self._url.scheme]
+        self._port = self._url.port or default_port
+        self._phases: dict[str, float] = {}
+        self._begin = self._mark = time.monotonic()
+        self._status: int | None = None
+        self._received = False
+
+    def result(self) -> dict[str, t.Any]:
+        expected = self._target["expect"]
+        try:
+            seen = self._open()
+        except _Closed as closed:
+            return self._finish(expected == "closed", closed.seen, closed.identifier, closed.detail)
+        except _Fault as fault:
+            # Whatever it is that answers: a port that was to be closed is open.
+            if expected == "closed":
+                return self._finish(False, fault.seen, "CWT-601", "")
+            return self._finish(False, fault.seen, fault.identifier, fault.detail)
+        return self._finish(expected == "open", seen, "CWT-601", "")
+
+    def _finish(self, ok: bool, seen: str, identifier: str, detail: str) -> dict[str, t.Any]:
+        diagnosis = None if ok else _diagnosis.explain(identifier, detail)
+        seconds = time.monotonic() - self._begin
+        return _result(self._target, ok, self._status, seen, seconds, self._phases, diagnosis)
+
+    def _passed(self, phase: str) -> None:
+        now = time.monotonic()
+        self._phases[phase] = round((now - self._mark) * 1000, 1)
+        self._mark = now
+
+    def _left(self) -> float:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise socket.timeout("deadline")
+        return left
+
+    # -- the phases ----------------------------------------------------------------------------------------------------
+
+    def _open(self) -> str:
+        connection = self._connect()
+        try:
+            if self._secure:
+                connection = self._handshake(connection)
+            return self._talk(connection)
+        finally:
+            connection.close()
+
+    def _connect(self) -> socket.socket:
+        host = self._target.get("connect_to") or self._url.hostname
+        try:
+            found = socket.getaddrinfo(host, self._port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise _Fault("CWT-811", "no address", _printable(str(host))) from error
+        self._passed("dns")
+        closed = _Closed("CWT-902", "timed out")
+        for number, (family, kind, protocol, _name, address) in enumerate(found):
+            connection = socket.socket(family, kind, protocol)
+            try:
+                connection.settimeout(self._patience(len(found) - number))
+                connection.connect(address)
+            except socket.timeout:
+                closed = _Closed("CWT-902", "timed out")
+            except OSError as error:
+                if isinstance(error, ConnectionError):
+                    closed = _Closed("CWT-901", "refused")
+                elif error.errno in _UNREACHABLE:
+                    closed = _Closed("CWT-903", "no route")
+                else:
+                    closed = _Closed("CWT-902", "no connection", _printable(error.strerror or ""))
+            else:
+                self._passed("tcp")
+                return connection
+            connection.close()
+        raise closed
+
+    def _patience(self, addresses_left: int) -> float:
+        """Seconds for one attempt to connect: an address that does not answer leaves time for the others."""
+        left = self._left() / addresses_left
+        return min(left, CLOSED_AFTER) if self._target["expect"] == "closed" else left
+
+    def _handshake(self, connection: socket.socket) -> ssl.SSLSocket:
+        connection.settimeout(self._left())
+        secure = self._context.wrap_socket(
+            connection, server_hostname=self._url.hostname, do_handshake_on_connect=False
+        )
+        try:
+            secure.do_handshake()
+        except socket.timeout:
+            raise _Fault("CWT-905", "no answer in TLS") from None
+        except ssl.SSLCertVerificationError as error:
+            # OpenSSL's codes: 9 not yet valid, 10 expired, 62 and 64 another name or address.
+            identifier = {9: "CWT-821", 10: "CWT-821", 62: "CWT-822", 64: "CWT-822"}.get(error.verify_code, "CWT-823")
+            raise _Fault(identifier, "TLS refused", _printable(error.verify_message)) from error
+        except ConnectionError as error:
+            raise _Closed("CWT-904", "reset") from error
+        except ssl.SSLEOFError as error:
+            raise _Closed("CWT-904", "closed") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", "") or ""
+            raise _Fault("CWT-824", "TLS fails", _printable(str(reason).replace("_", " ").lower())) from error
+        self._passed("tls")
+        return secure
+
+    def _talk(self, connection: socket.socket) -> str:
+        key = None if self._target["kind"] == "http" else _websocket.new_key()
+        asked = _request(self._url, self._target["kind"], self._app_key or PROBE_KEY, key or "")
+
+        def read() -> bytes:
+            connection.settimeout(self._left())
+            data = connection.recv(16384)
+            self._received = self._received or bool(data)
+            return data
+
+        reader = _websocket.Reader(read)
+        try:
+            connection.settimeout(self._left())
+            connection.sendall(asked)
+            answer = reader.answer()
+            self._status = answer.status
+            self._passed("http")
+            seen = self._judge(answer, key)
+            if self._target["kind"] == "app":
+                seen = self._greeting(reader)
+            if answer.status == 101:
+                connection.settimeout(self._left())
+                connection.sendall(_websocket.closing())
+            return seen
+        except socket.timeout:
+            raise self._late() from None
+        except _websocket.ProtocolError as error:
+            raise self._broken(error.kind) from error
+        except (OSError, ssl.SSLError) as error:
+            raise self._broken(_websocket.ENDED, "reset") from error
+
+    # -- what it means -------------------------------------------------------------------------------------------------
+
+    def _late(self) -> _Fault:
+        if self._status == 101:
+            return _Fault("CWT-934", "101, then silence")
+        if self._received:
+            return _Fault("CWT-906", "half an answer")
+        return _Fault("CWT-905", "no answer")
+
+    def _broken(self, kind: str, how: str = "closed") -> Exception:
+        if self._status == 101:
+            faults = {
+                _websocket.ENDED: _Fault("CWT-933", f"101, then {how}"),
+                _websocket.FRAME_TOO_LARGE: _Fault("CWT-932", "101, then too much"),
+            }
+            return faults.get(kind, _Fault("CWT-931", "101, then no frame"))
+        if kind == _websocket.HEADER_TOO_LARGE:
+            return _Fault("CWT-922", "endless header")
+        if kind == _websocket.ENDED and not self._received:
+            return _Closed("CWT-904", how)
+        return _Fault("CWT-921", "no HTTP")
+
+    def _judge(self, answer: _websocket.Answer, key: str | None) -> str:
+        status = answer.status
+        if key is None:
+            if status == int(self._target.get("status") or 200):
+                return str(status)
+        elif status == 101:
+            if not _websocket.accepts(answer, key):
+                raise _Fault("CWT-923", "101, wrong handshake")
+            if answer.headers.get("sec-websocket-extensions") or answer.headers.get("sec-websocket-protocol"):
+                raise _Fault("CWT-924", "101, wrong handshake")
+            return "101"
+        elif status == 401 and self._target["kind"] == "terminal" and "www-authenticate" not in answer.headers:
+            return "401"
+        raise _refusal(answer, key is not None)
+
+    def _greeting(self, reader: _websocket.Reader) -> str:
+        message = reader.message()
+        self._passed("frame")
+        if message.opcode == _websocket.CLOSE:
+            code = _websocket.close_code(message)
+            raise _Fault("CWT-933", f"101, closed {code}", f"code {code}")
+        try:
+            event = json.loads(message.payload.decode("utf-8"))
+            name, data = event["event"], event.get("data")
+            code = (json.loads(data) if isinstance(data, str) else data or {}).get("code")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise _Fault("CWT-935", "101, then no greeting") from None
+        if name == "pusher:connection_established":
+            return "101 established"
+        if name != "pusher:error" or isinstance(code, bool) or not isinstance(code, int):
+            raise _Fault("CWT-935", "101, then no greeting")
+        if code == _UNKNOWN_KEY and self._app_key is None:
+            return f"101 error {code}"
+        # The message beside the code may repeat the key.
+        raise _Fault("CWT-936" if code == _UNKNOWN_KEY else "CWT-937", f"101 error {code}", f"code {code}")
+
+
+def _refusal(answer: _websocket.Answer, upgrade: bool) -> _Fault:
+    """What an HTTP status means in place of the upgrade."""
+    status = answer.status
+    location = answer.headers.get("location", "")
+    if _LOGIN.search(location):
+        return _Fault("CWT-831", f"{status} login page", _place(location))
+    if status in (301, 302, 303, 307, 308):
+        return _Fault("CWT-913", f"{status} redirect", _place(location))
+    if status == 404:
+        return _Fault("CWT-911" if upgrade else "CWT-917", "404")
+    if status in (401, 403):
+        return _Fault("CWT-916", str(status))
+    if status in (502, 503, 504):
+        return _Fault("CWT-914", str(status))
+    if status in _TUNNEL_DOWN:
+        return _Fault("CWT-832", str(status))
+    if upgrade and status in (400, 426):
+        return _Fault("CWT-915", str(status))
+    if upgrade and status == 200:
+        return _Fault("CWT-912", "200 page")
+    return _Fault("CWT-917", str(status), str(status))
+
+
+def _request(url: SplitResult, kind: str, app_key: str, websocket_key: str) -> bytes:
+    secure, default_port = _SCHEMES[url.scheme]
+    try:
+        name = str(url.hostname).encode("idna").decode("ascii") if not str(url.hostname).isascii() else url.hostname
+    except UnicodeError:
+        raise ValueError(f"url names the host {url.hostname!r}, which is no host name") from None
+    host = f"[{name}]" if ":" in str(name) else str(name)
+    if url.port and url.port != default_port:
+        host += f":{url.port}"
+    path, query = url.path or "/", url.query
+    if kind == "app":
+        path, query = f"{path.rstrip('/')}/{quote(app_key, safe='')}", _PUSHER_QUERY
+    target = f"{path}?{query}" if query else path
+    origin = ("https://" if secure else "http://") + host
+    return _websocket.request(target, host, origin, None if kind == "http" else websocket_key)
+
+
+def _place(location: str) -> str:
+    """A redirect's address without its query, which may carry tokens."""
+    try:
+        parts = urlsplit(location)
+        return "to " + _printable(f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.netloc else parts.path)
+    except ValueError:
+        return ""
+
+
+def _printable(text: str) -> str:
+    """What others sent, safe to be shown on a terminal, and short."""
+    return "".join(character for character in text if character.isascii() and character.isprintable())[:120]
+
+
+def _result(
+    target: Target,
+    ok: bool,
+    status: int | None,
+    seen: str,
+    seconds: float,
+    phases: t.Mapping[str, float],
+    diagnosis: t.Mapping[str, str] | None,
+) -> dict[str, t.Any]:
+    return {
+        "name": target["name"],
+        "url": target["url"],
+        "kind": target["kind"],
+        "expect": target["expect"],
+        "ok": ok,
+        "status": status,
+        "seen": seen,
+        "milliseconds": round(seconds * 1000, 1),
+        "phases": dict(phases),
+        "diagnosis": None if diagnosis is None else dict(diagnosis),
+    }
+
+
+def global_addresses(if_inet6: str, bridges: t.Collection[str]) -> list[str]:
+    """Return the IPv6 addresses by which others can find this machine, from the text of ``/proc/net/if_inet6``.
+
+    :param bridges: interfaces to leave out, such as those of containers.
+    """
+    found = []
+    for fields in map(str.split, if_inet6.splitlines()):
+        if len(fields) != 6 or fields[5] in bridges or fields[3] != "00":
+            continue
+        address = ipaddress.IPv6Address(int(fields[0], 16))
+        # fc00::/7 is for one site (Tailscale's range is in it); 0x01 is temporary, 0x20 deprecated, 0x40 tentative.
+        if address not in ipaddress.IPv6Network("fc00::/7") and not int(fields[4], 16) & 0x61:
+            found.append(str(address))
+    return sorted(found)

@@ -1,0 +1,235 @@
+#!/usr/bin/python
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: websocket_info
+short_description: Real WebSocket handshakes with a list of URLs, and a diagnosis for each
+version_added: 0.1.0
+author: selfhosted.coolify contributors (@selfhosted)
+description:
+  - Opens a WebSocket (RFC 6455) at each target, as a browser would, and says what was seen, how long each phase took,
+    and, where it is not as expected, the cause and the next step.
+  - All targets are looked at at once, and by one deadline. No login is needed, and nothing is changed.
+  - A terminal's route is proved by C(101), and as well by the terminal server's own C(401).
+    The realtime server's is proved by its greeting, and as well by its refusal of a key that nobody has.
+  - Proxies in the environment are not used.
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in any mode.
+  diff_mode:
+    support: none
+    description: There is nothing to show a difference of.
+  idempotent:
+    support: full
+    description: Changes nothing, so a second run is no different.
+options:
+  targets:
+    description: What to look at.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Any name, to find the result by.
+        type: str
+        required: true
+      url:
+        description:
+          - Scheme V(http), V(https), V(ws) or V(wss).
+          - For V(app) the path up to the key, like V(https://coolify.example.com/app/).
+        type: str
+        required: true
+      kind:
+        description: V(terminal) is the terminal server, V(app) the realtime server, V(http) a plain request.
+        type: str
+        choices: [terminal, app, http]
+        default: http
+      expect:
+        description:
+          - V(closed) wants the connection to be refused, reset or not answered.
+          - It takes 2 seconds without an answer to count as such.
+        type: str
+        choices: [open, closed]
+        default: open
+      status:
+        description: The status that a target of kind V(http) is to answer with.
+        type: int
+        default: 200
+      connect_to:
+        description: Address to connect to in place of the one that the URL's host resolves to.
+        type: str
+      validate_certs:
+        description: Whether the TLS certificate has to be valid.
+        type: bool
+        default: true
+  deadline:
+    description: Seconds for all targets together.
+    type: float
+    default: 5.0
+  ca_path:
+    description: File with certificates (PEM) to trust beside the system's, on the machine that the module runs on.
+    type: path
+  ca_certificates:
+    description: Certificates (PEM) to trust beside the system's.
+    type: str
+  app_key_container:
+    description:
+      - A container to read E(PUSHER_APP_KEY) from, so that the realtime server greets instead of refusing.
+      - The key is in no output. Where it cannot be read, a key that nobody has is used.
+    type: str
+  docker_socket:
+    description: Path of the Docker engine's socket, for O(app_key_container).
+    type: path
+    default: /var/run/docker.sock
+seealso:
+  - module: selfhosted.coolify.coolify_info
+"""
+
+EXAMPLES = r"""
+- name: Look at a Coolify from outside
+  selfhosted.coolify.websocket_info:
+    targets:
+      - name: terminal
+        url: https://coolify.example.com/terminal/ws
+        kind: terminal
+      - name: events
+        url: https://coolify.example.com/app/
+        kind: app
+      - name: the port is not for everybody
+        url: http://203.0.113.7:6001/app/
+        kind: app
+        expect: closed
+  register: seen
+
+- name: Show what is broken
+  ansible.builtin.debug:
+    msg: "{{ seen.results | rejectattr('ok') | map(attribute='diagnosis') }}"
+"""
+
+RETURN = r"""
+results:
+  description: One result for each target, in their order.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The target's name.
+      type: str
+    url:
+      description: The target's URL.
+      type: str
+    kind:
+      description: The target's kind.
+      type: str
+    expect:
+      description: What was expected.
+      type: str
+    ok:
+      description: Whether it was as expected.
+      type: bool
+    status:
+      description: The HTTP status, or null.
+      type: int
+      sample: 101
+    seen:
+      description: What was seen, in a few words.
+      type: str
+      sample: 101 established
+    milliseconds:
+      description: How long it took.
+      type: float
+    phases:
+      description: Milliseconds for each of C(dns), C(tcp), C(tls), C(http) and C(frame) that was come to its end.
+      type: dict
+    diagnosis:
+      description: C(id), C(cause) and C(next) where it was not as expected, else null.
+      type: dict
+app_key:
+  description: Whether the greeting was asked for with the real key.
+  returned: always
+  type: bool
+addresses:
+  description: The global IPv6 addresses of the machine that the module ran on, but for those of bridges.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _docker_engine, _handshake
+
+
+def read_app_key(socket: str, container: str | None) -> str | None:
+    if not container:
+        return None
+    try:
+        inspected = _docker_engine.Engine(socket).inspect(container)
+    except _docker_engine.EngineError:
+        return None
+    return _docker_engine.environment(inspected or {}).get("PUSHER_APP_KEY") or None
+
+
+def own_addresses() -> list[str]:
+    network = "/sys/class/net"
+    try:
+        bridges = [name for name in os.listdir(network) if os.path.isdir(os.path.join(network, name, "bridge"))]
+        with open("/proc/net/if_inet6", encoding="ascii") as table:
+            return _handshake.global_addresses(table.read(), bridges)
+    except OSError:
+        return []
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "targets": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "url": {"type": "str", "required": True},
+                    "kind": {"type": "str", "choices": ["terminal", "app", "http"], "default": "http"},
+                    "expect": {"type": "str", "choices": ["open", "closed"], "default": "open"},
+                    "status": {"type": "int", "default": 200},
+                    "connect_to": {"type": "str"},
+                    "validate_certs": {"type": "bool", "default": True},
+                },
+            },
+            "deadline": {"type": "float", "default": 5.0},
+            "ca_path": {"type": "path"},
+            "ca_certificates": {"type": "str"},
+            "app_key_container": {"type": "str", "no_log": False},
+            "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
+        },
+        mutually_exclusive=[("ca_path", "ca_certificates")],
+        supports_check_mode=True,
+    )
+    if module.params["deadline"] <= 0:
+        module.fail_json(msg="deadline is {}. Set it to some seconds.".format(module.params["deadline"]))
+    authorities = module.params["ca_certificates"]
+    if module.params["ca_path"]:
+        try:
+            with open(module.params["ca_path"], encoding="utf-8") as handle:
+                authorities = handle.read()
+        except (OSError, ValueError) as error:
+            module.fail_json(msg=f"ca_path cannot be read: {error}. Give a file of certificates in PEM form.")
+    app_key = read_app_key(module.params["docker_socket"], module.params["app_key_container"])
+    try:
+        results = _handshake.probe_all(module.params["targets"], module.params["deadline"], app_key, authorities)
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, results=results, app_key=app_key is not None, addresses=own_addresses())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""http.conf into a container and out again, with a real shell and a scripted nginx."""
+
+from __future__ import annotations
+
+import pytest
+from nginx_container import STOCK, Container, Engine
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _container_nginx as container_nginx
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _docker_engine, _http_conf
+
+
+@pytest.fixture
+def container(tmp_path, monkeypatch):
+    made = Container(tmp_path / "c", _docker_engine)
+    monkeypatch.setattr(container_nginx, "ROOT", str(made.folder))
+    monkeypatch.setattr(container_nginx, "MAIN", str(made.folder / "nginx.conf"))
+    return made
+
+
+@pytest.fixture
+def engine(container):
+    return Engine(container)
+
+
+@pytest.fixture
+def snapshot(engine, container):
+    return container_nginx.read(engine, container.inspected, str(container.http_conf))
+
+
+TREATED = _http_conf.apply(STOCK).text
+
+
+def test_swap_tests_puts_loads_and_proves_in_one_exec(engine, container, snapshot):
+    container.http_conf.chmod(0o640)
+    snapshot = container_nginx.read(engine, container.inspected, str(container.http_conf))
+    container_nginx.swap(engine, snapshot, TREATED)
+    assert container.http_conf.read_text() == TREATED
+    assert container.http_conf.stat().st_mode & 0o7777 == 0o640
+    assert (container.root / "log").read_text() == "reload\n"
+    assert len(container.execs) == 1
+    assert container.leftovers == []
+    after = container_nginx.read(engine, container.inspected, str(container.http_conf))
+    assert container_nginx.is_loaded(engine, after) is True
+    container_nginx.swap(engine, after, STOCK)
+    assert container.http_conf.read_text() == STOCK
+
+
+def test_a_refused_candidate_never_becomes_live(engine, container, snapshot):
+    with pytest.raises(container_nginx.NginxError, match=r'not put in place: .*unknown directive "bogus"'):
+        container_nginx.swap(engine, snapshot, TREATED + "bogus on;\n")
+    assert container.http_conf.read_text() == STOCK
+    assert container.leftovers == []
+    assert not (container.root / "log").exists()
+
+
+def test_a_candidate_that_fails_in_place_is_put_back(engine, container, snapshot, monkeypatch):
+    # The wrapper stands in for a main configuration that lacks what is wrong with the real one.
+    monkeypatch.setattr(container_nginx, "candidate_configuration", lambda *_arguments: "events {}\n")
+    with pytest.raises(container_nginx.NginxError, match="the old one was put back"):
+        container_nginx.swap(engine, snapshot, TREATED + "bogus on;\n")
+    assert container.http_conf.read_text() == STOCK
+    assert container.leftovers == []
+
+
+def test_a_file_that_somebody_changes_meanwhile_is_left_to_them(engine, container, snapshot):
+    container.http_conf.write_text(STOCK + "# theirs\n")
+    with pytest.raises(container_nginx.Conflict):
+        container_nginx.swap(engine, snapshot, TREATED)
+    assert container.http_conf.read_text() == STOCK + "# theirs\n"
+    assert container.leftovers == []
+
+
+def test_an_nginx_that_is_starting_gets_the_file_and_is_told_apart(engine, container, snapshot):
+    container.hush()
+    with pytest.raises(container_nginx.NotAnswering, match="will be loaded when it starts"):
+        container_nginx.swap(engine, snapshot, TREATED)
+    assert container.http_conf.read_text() == TREATED
+    treated = container_nginx.read(engine, container.inspected, str(container.http_conf))
+    assert container_nginx.is_loaded(engine, treated) is None
+    container.boot()
+    assert container_nginx.is_loaded(engine, treated) is True
+
+
+def test_an_nginx_that_does_not_load_it_gets_the_old_file_back(engine, container, snapshot):
+    container.make_deaf()
+    with pytest.raises(container_nginx.NginxError, match="did not load"):
+        container_nginx.swap(engine, snapshot, TREATED)
+    assert container.http_conf.read_text() == STOCK
+    assert container.leftovers == []
+
+
+def test_a_file_that_was_never_loaded_is_loaded(engine, container):
+    container.http_conf.write_text(TREATED)
+    snapshot = container_nginx.read(engine, container.inspected, str(container.http_conf))
+    assert container_nginx.is_loaded(engine, snapshot) is False
+    container_nginx.load(engine, snapshot)
+    assert container_nginx.is_loaded(engine, snapshot) is True
+
+
+def test_fault_is_nginxs_own_text(engine, container, snapshot):
+    assert container_nginx.fault(engine, snapshot) is None
+    container.http_conf.write_text("bogus on;\n")
+    assert 'unknown directive "bogus"' in container_nginx.fault(engine, snapshot)
+
+
+def test_the_candidate_is_surrounded_by_the_real_configuration():
+    texts = {
+        "/etc/nginx/nginx.conf": "http {\n  map $a $b { default 1; }\n  include conf.d/*.conf;\n}\n",
+        "/etc/nginx/conf.d/a.conf": "log_format x y;\n",
+        "/etc/nginx/conf.d/b.conf": "server { include /etc/nginx/site-opts.d/http.conf; }\n",
+        "/etc/nginx/site-opts.d/http.conf": STOCK,
+    }
+    made = container_nginx.candidate_configuration(texts, _http_conf.PATH, "/etc/nginx/site-opts.d/.x.new")
+    assert made == (
+        'http {\n  map $a $b { default 1; }\n  \ninclude "/etc/nginx/conf.d/a.conf";\n'
+        "server { \ninclude /etc/nginx/site-opts.d/.x.new;\n }\n\n}\n"
+    )
+
+
+def test_an_http_conf_that_nothing_includes_is_refused():
+    with pytest.raises(container_nginx.NginxError, match="is not included"):
+        container_nginx.candidate_configuration({"/etc/nginx/nginx.conf": "events {}\n"}, _http_conf.PATH, "/x")
+
+
+def test_a_container_without_the_file_or_with_a_mounted_one_is_refused(engine, container):
+    with pytest.raises(container_nginx.NginxError, match="no regular file"):
+        container_nginx.read(engine, container.inspected, str(container.folder / "none.conf"))
+    mounted = {**container.inspected, "Mounts": [{"Destination": str(container.http_conf)}]}
+    with pytest.raises(container_nginx.NginxError, match="mounted"):
+        container_nginx.read(engine, mounted, str(container.http_conf))
+
+
+@pytest.mark.parametrize(
+    ("state", "running"), [("running", True), ("created", False), ("exited", False), ("restarting", False)]
+)
+def test_only_a_container_that_runs_is_spoken_to(engine, container, state, running):
+    container.state = state
+    assert container_nginx.read(engine, container.inspected, str(container.http_conf)).running is running

@@ -1,0 +1,208 @@
+"""The Engine API's client, against an engine that speaks from a script on a real Unix socket."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import tarfile
+import threading
+from socketserver import StreamRequestHandler, ThreadingUnixStreamServer
+
+import pytest
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _docker_engine as docker_engine
+
+VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}
+
+
+def answer(body, status="200 OK", kind="application/json"):
+    payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return f"HTTP/1.0 {status}\r\nContent-Type: {kind}\r\n\r\n".encode() + payload
+
+
+class ScriptedEngine(ThreadingUnixStreamServer):
+    """Answers by "METHOD path", without the query; keeps what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self, path, answers):
+        self.answers = {"GET /version": answer(VERSION), **answers}
+        self.requests = []
+        super().__init__(str(path), Handler)
+
+
+class Handler(StreamRequestHandler):
+    def handle(self):
+        method, target, protocol = self.rfile.readline().decode().split()
+        headers = {}
+        for line in iter(self.rfile.readline, b"\r\n"):
+            name, _colon, value = line.decode().partition(":")
+            headers[name.lower()] = value.strip()
+        body = self.rfile.read(int(headers.get("content-length", 0)))
+        self.server.requests.append((method, target, protocol, body))
+        nothing = answer({"message": "no such thing"}, "404 Not Found")
+        reply = self.server.answers.get(f"{method} {target.partition('?')[0]}", nothing)
+        if callable(reply):
+            reply(self.wfile)
+        else:
+            self.wfile.write(reply)
+
+
+@pytest.fixture
+def engine_at(tmp_path):
+    servers = []
+
+    def start(answers, timeout=2.0):
+        server = ScriptedEngine(tmp_path / f"{len(servers)}.sock", answers)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return server, docker_engine.Engine(server.server_address, timeout)
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def tar_of(entries):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content, mode in entries:
+            entry = tarfile.TarInfo(name)
+            entry.mode, entry.uid, entry.gid = mode, 9999, 33
+            if content is None:
+                entry.type, entry.linkname = tarfile.SYMTYPE, "elsewhere"
+                tar.addfile(entry)
+            else:
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("engine_version", "minimum", "used"),
+    [("1.41", "1.12", "/v1.41"), ("1.45", "1.24", "/v1.45"), ("1.99", "1.44", "/v1.51"), ("1.99", "1.60", "/v1.60")],
+)
+def test_the_version_is_negotiated_once(engine_at, engine_version, minimum, used):
+    version = {"ApiVersion": engine_version, "MinAPIVersion": minimum}
+    server, engine = engine_at({"GET /version": answer(version), f"GET {used}/containers/c/json": answer({"Id": "1"})})
+    assert engine.inspect("c") == {"Id": "1"}
+    assert engine.inspect("c") == {"Id": "1"}
+    assert [target for _method, target, _protocol, _body in server.requests].count("/version") == 1
+
+
+def test_no_such_container_is_none_and_other_errors_carry_the_engines_words(engine_at):
+    _server, engine = engine_at({"GET /v1.41/containers/broken/json": answer({"message": "out of order"}, "500 Oops")})
+    assert engine.inspect("nobody") is None
+    with pytest.raises(docker_engine.EngineError, match="out of order") as caught:
+        engine.inspect("broken")
+    assert caught.value.status == 500
+
+
+def test_a_name_cannot_leave_its_place_in_the_request(engine_at):
+    server, engine = engine_at({})
+    assert engine.inspect("a/../b?x=\r\nEvil: 1") is None
+    assert server.requests[-1][1] == "/v1.41/containers/a%2F..%2Fb%3Fx%3D%0D%0AEvil%3A%201/json"
+
+
+def test_files_come_with_owner_and_mode(engine_at):
+    content = bytes(range(256))
+    _server, engine = engine_at(
+        {"GET /v1.41/containers/c/archive": answer(tar_of([("http.conf", content, 0o640)]), kind="application/x-tar")}
+    )
+    assert engine.read_file("c", "/etc/nginx/http.conf") == docker_engine.File(content, 0o640, 9999, 33)
+    assert engine.read_file("other", "/etc/nginx/http.conf") is None
+
+
+def test_a_link_is_no_file(engine_at):
+    _server, engine = engine_at({"GET /v1.41/containers/c/archive": answer(tar_of([("http.conf", None, 0o777)]))})
+    with pytest.raises(docker_engine.EngineError, match="no regular file"):
+        engine.read_file("c", "/etc/nginx/http.conf")
+
+
+def test_a_tree_holds_its_regular_files_by_absolute_name(engine_at):
+    archive = tar_of([("nginx/a", b"1", 0o644), ("nginx/link", None, 0o777), ("nginx/d/b", b"2", 0o600)])
+    _server, engine = engine_at({"GET /v1.41/containers/c/archive": answer(archive)})
+    tree = engine.read_tree("c", "/etc/nginx")
+    assert {name: file.data for name, file in tree.items()} == {"/etc/nginx/a": b"1", "/etc/nginx/d/b": b"2"}
+    assert engine.read_tree("other", "/etc/nginx") == {}
+
+
+def test_a_file_is_put_with_owner_and_mode(engine_at):
+    server, engine = engine_at({"PUT /v1.41/containers/c/archive": answer(b"")})
+    engine.write_file("c", "/etc/nginx/site-opts.d/http.conf", b"\xff\n", 0o640, 9999, 33)
+    method, target, _protocol, body = server.requests[-1]
+    assert (method, target) == ("PUT", "/v1.41/containers/c/archive?path=%2Fetc%2Fnginx%2Fsite-opts.d")
+    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+        (entry,) = tar.getmembers()
+        assert (entry.name, entry.mode, entry.uid, entry.gid) == ("http.conf", 0o640, 9999, 33)
+        assert tar.extractfile(entry).read() == b"\xff\n"
+
+
+def test_exec_joins_both_streams_and_returns_the_status(engine_at):
+    frames = b"".join(
+        struct.pack(">BxxxI", stream, len(text)) + text for stream, text in [(1, b"out "), (2, b"err "), (1, b"out")]
+    )
+    server, engine = engine_at(
+        {
+            "POST /v1.41/containers/c/exec": answer({"Id": "e1"}, "201 Created"),
+            "POST /v1.41/exec/e1/start": answer(frames, kind="application/vnd.docker.raw-stream"),
+            "GET /v1.41/exec/e1/json": answer({"ExitCode": 7}),
+        }
+    )
+    assert engine.exec("c", ["sh", "-c", "x"]) == (7, b"out err out")
+    created = json.loads(server.requests[1][3])
+    assert (created["Cmd"], created["User"]) == (["sh", "-c", "x"], "")
+
+
+def test_events_are_whole_however_they_are_cut(engine_at):
+    lines = b'{"Action": "create"}\n{"Action": "start"}\n'
+    cut, release = threading.Event(), threading.Event()
+
+    def stream(out):
+        out.write(b"HTTP/1.0 200 OK\r\n\r\n" + lines[:30])
+        out.flush()
+        cut.wait(5)
+        out.write(lines[30:])
+        out.flush()
+        release.wait(5)
+
+    _server, engine = engine_at({"GET /v1.41/events": stream})
+    with engine.events({"type": ["container"]}) as events:
+        assert events.read(5) == {"Action": "create"}
+        assert events.read(0.05) is None
+        cut.set()
+        assert next(events) == {"Action": "start"}
+        release.set()
+        with pytest.raises(docker_engine.EngineUnavailable):
+            events.read(5)
+
+
+def test_nobody_at_the_socket(tmp_path):
+    with pytest.raises(docker_engine.EngineUnavailable, match="No such file"):
+        docker_engine.Engine(str(tmp_path / "none.sock")).version()
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [(b"", "without an answer"), (b"SSH-2.0\r\n\r\n", "not the answer"), (answer(b"<html>"), "as a Docker engine")],
+)
+def test_somebody_else_at_the_socket(engine_at, reply, words):
+    _server, engine = engine_at({"GET /version": reply})
+    with pytest.raises(docker_engine.EngineUnavailable, match=words):
+        engine.version()
+
+
+def test_a_silent_engine_is_not_waited_for(engine_at):
+    done = threading.Event()
+    _server, engine = engine_at({"GET /version": lambda _out: done.wait(5)}, timeout=0.1)
+    with pytest.raises(docker_engine.EngineUnavailable, match="in time"):
+        engine.version()
+    done.set()
+
+
+def test_environment_of_a_container():
+    inspected = {"Config": {"Env": ["A=1", "B=x=y", "C="]}}
+    assert docker_engine.environment(inspected) == {"A": "1", "B": "x=y", "C": ""}
+    assert docker_engine.environment({"Config": {"Env": None}}) == {}

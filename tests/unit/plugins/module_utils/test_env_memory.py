@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _dotenv, _env_memory
+
+INSTALLED = b"""\
+APP_KEY=base64:c2VjcmV0
+
+DB_PASSWORD=secret
+
+PUSHER_HOST=203.0.113.7
+PUSHER_BACKEND_HOST=old
+PUSHER_PORT=6001
+"""
+DOMAIN = {"PUSHER_HOST": "c.example.com", "PUSHER_PORT": "443", "PUSHER_BACKEND_HOST": None, "PUSHER_SCHEME": "https"}
+TAILNET = {"PUSHER_HOST": "100.64.0.1", "PUSHER_PORT": "6001", "PUSHER_BACKEND_HOST": None, "PUSHER_SCHEME": "http"}
+
+
+def rewritten(data):
+    """As upgrade.sh does it: the first of the lines with the same text before the equals sign, then new variables."""
+    kept = {line.partition(b"=")[0]: line for line in reversed(data.splitlines())}
+    lines = sorted(kept.values(), key=data.splitlines().index)
+    return b"".join(line + b"\n" for line in lines) + b"REGISTRY_URL=docker.io\nLATEST_IMAGE=4.3.1\n"
+
+
+@pytest.fixture
+def memory(tmp_path):
+    return _env_memory.EnvMemory(str(tmp_path / "state"), "/data/coolify/source/.env")
+
+
+def edited(memory, data, values):
+    after = _dotenv.edit(data, values).data
+    memory.remember(data, after)
+    return after
+
+
+def test_gives_back_every_byte(memory):
+    assert not memory.exists()
+    assert memory.original(INSTALLED) == INSTALLED
+    after = edited(memory, edited(memory, INSTALLED, DOMAIN), TAILNET)
+    assert after != INSTALLED
+    assert memory.exists()
+    assert memory.original(after) == INSTALLED
+    memory.forget()
+    assert not memory.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data + b"NEW=1\n",
+        lambda data: b"# mine\n" + data,
+        lambda data: data.replace(b"DB_PASSWORD=secret\n", b"DB_PASSWORD=changed\nNEW=1\n"),
+    ],
+)
+def test_keeps_what_others_changed_since(memory, change):
+    assert memory.original(change(edited(memory, INSTALLED, DOMAIN))) == change(INSTALLED)
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("style", [rewritten, lambda data: b"\n".join(sorted(data.split(b"\n"))) + b"\n"])
+def test_gives_back_the_values_after_the_file_was_rewritten(memory, style, again):
+    after = style(edited(memory, INSTALLED, DOMAIN))
+    if again:
+        after = edited(memory, after, TAILNET)
+    original = memory.original(after)
+    assert _dotenv.values(original) == {**_dotenv.values(style(INSTALLED))}
+    assert sorted(filter(None, original.split(b"\n"))) == sorted(filter(None, style(INSTALLED).split(b"\n")))
+
+
+def test_gives_back_what_somebody_overwrote(memory):
+    after = edited(memory, INSTALLED, DOMAIN).replace(b"PUSHER_HOST=c.example.com", b"PUSHER_HOST=tried")
+    assert _dotenv.values(memory.original(after)) == _dotenv.values(INSTALLED)
+
+
+def test_a_run_that_was_cut_before_it_wrote_is_no_harm(memory):
+    memory.remember(INSTALLED, _dotenv.edit(INSTALLED, DOMAIN).data)
+    assert memory.original(INSTALLED) == INSTALLED
+    after = edited(memory, INSTALLED, DOMAIN)
+    memory.remember(after, _dotenv.edit(after, TAILNET).data)
+    assert memory.original(after) == INSTALLED

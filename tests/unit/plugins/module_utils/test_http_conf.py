@@ -1,0 +1,323 @@
+"""The routes in http.conf: exact to apply, exact to remove, and never over somebody else's work."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _http_conf as http_conf
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _nginx_syntax
+
+STOCK = """\
+listen 8080 default_server;
+listen [::]:8080 default_server;
+root /var/www/html/public;
+server_name _;
+client_max_body_size 2048M;
+
+location / {
+    try_files $uri $uri/ /index.php?$query_string;
+}
+
+# PHP
+location ~ \\.php$ {
+    fastcgi_pass 127.0.0.1:9000;
+    include fastcgi_params;
+}
+"""
+
+# As the guide's own script appends it: unmarked, prefixes without a modifier, the name of the upstream written out.
+GUIDE = """
+# WebSocket
+location /terminal/ws {
+    proxy_pass http://coolify-realtime:6002;
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection "upgrade";
+    proxy_read_timeout 86400;
+}
+location /app {
+    proxy_pass http://coolify-realtime:6001;
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection "upgrade";
+}
+"""
+
+
+def locations(text):
+    return [" ".join(s.words[1:]) for s in _nginx_syntax.parse(text).statements if s.name == "location"]
+
+
+def test_the_routes_come_to_the_end_and_leave_the_rest_alone():
+    result = http_conf.apply(STOCK)
+    assert result.changed
+    assert result.text.startswith(STOCK)
+    assert result.paths == ["/terminal/ws", "/app/", "/apps/"]
+    assert locations(result.text) == ["/", "~ \\.php$", "= /terminal/ws", "^~ /app/", "^~ /apps/"]
+
+
+def test_no_upstream_is_resolved_when_nginx_starts():
+    block = http_conf.apply(STOCK).text[len(STOCK) :]
+    targets = re.findall(r"proxy_pass (\S+);", block)
+    assert targets == [
+        "http://$coolify_websocket_upstream:6002",
+        "http://$coolify_websocket_upstream:6001",
+        "http://$coolify_websocket_upstream:6001",
+    ]
+    assert block.count("resolver 127.0.0.11 ") == 3
+
+
+def test_options_reach_every_route():
+    text = http_conf.apply(STOCK, resolver="10.0.0.2 [fd00::2]:53", read_timeout=17).text
+    assert text.count("resolver 10.0.0.2 [fd00::2]:53 valid=1s") == 3
+    assert text.count("proxy_read_timeout 17s;") == 3
+
+
+def test_a_changed_option_changes_the_block_in_place_and_its_fingerprint():
+    first = http_conf.apply(STOCK)
+    second = http_conf.apply(first.text, read_timeout=17)
+    assert second.changed
+    assert second.text.count("# BEGIN") == 1
+    assert http_conf.fingerprint(first.text) != http_conf.fingerprint(second.text)
+    assert http_conf.remove(second.text).text == STOCK
+
+
+def test_the_fingerprint_is_what_every_location_compares_with():
+    text = http_conf.apply(STOCK).text
+    mark = http_conf.fingerprint(text)
+    assert text.count(f'if ($http_x_coolify_websocket_block = "{mark}") {{ return 204; }}') == 3
+    assert http_conf.fingerprint(STOCK) is None
+
+
+@pytest.mark.parametrize("gap", ["", "\n", "\n\n"])
+def test_the_guides_copy_is_taken_over_in_one_change_and_given_back(gap):
+    before = STOCK + gap + GUIDE.rstrip("\n") + gap
+    result = http_conf.apply(before)
+    assert result.adopted == ["location /terminal/ws", "location /app"]
+    assert result.foreign == []
+    assert locations(result.text) == ["/", "~ \\.php$", "= /terminal/ws", "^~ /app/", "^~ /apps/"]
+    assert not http_conf.apply(result.text).changed
+    assert http_conf.apply(result.text).adopted == []
+    assert http_conf.remove(result.text).text == before
+
+
+def test_a_copy_that_the_guides_script_appends_to_our_block_is_taken_over_too():
+    treated = http_conf.apply(STOCK).text
+    result = http_conf.apply(treated + GUIDE)
+    assert result.adopted == ["location /terminal/ws", "location /app"]
+    assert locations(result.text).count("/app") == 0
+    assert http_conf.remove(result.text).text == STOCK + GUIDE
+
+
+def test_a_copy_stays_takeable_after_somebody_edited_the_rest():
+    treated = http_conf.apply(STOCK + GUIDE).text
+    edited = treated.replace("2048M", "4096M")
+    back = http_conf.remove(edited).text
+    assert locations(back) == ["/", "~ \\.php$", "/terminal/ws", "/app"]
+    assert "4096M" in back
+
+
+@pytest.mark.parametrize(
+    ("location", "path", "served"),
+    [
+        ("location = /terminal/ws { proxy_pass http://coolify-realtime:6002; auth_basic on; }", "/terminal/ws", True),
+        ("location ^~ /terminal/ws { return 403; }", "/terminal/ws", False),
+        ("location ~ ^/terminal/ws$ { proxy_pass http://elsewhere:1; }", "/terminal/ws", False),
+        ("location ~* ^/TERMINAL/ { proxy_pass http://coolify-realtime:6002; limit_rate 1; }", "/terminal/ws", True),
+        ("location /terminal/ { proxy_pass http://coolify-realtime:6002/; limit_rate 1; }", "/terminal/ws", True),
+        ('location "/terminal/ws" { return 403; }', "/terminal/ws", False),
+        ("location =/terminal/ws { return 403; }", "/terminal/ws", False),
+        ("location /app { return 403; }", "/app/", False),
+        ("location /app/ { set $u coolify-realtime; if ($a) {} proxy_pass http://$u:6001; }", "/app/", True),
+        ("location ~ ^/app/ { return 403; }", "/app/", False),
+    ],
+)
+def test_a_foreign_location_is_named_and_not_doubled(location, path, served):
+    text = STOCK + location + "\n"
+    result = http_conf.apply(text)
+    (foreign,) = [f for f in result.foreign if f.path == path]
+    assert (foreign.served, foreign.file, foreign.line) == (served, http_conf.PATH, STOCK.count("\n") + 1)
+    assert path not in result.paths
+    assert result.text.startswith(text)
+    assert http_conf.remove(result.text).text == text
+
+
+def test_a_foreign_app_location_that_leads_to_realtime_serves_the_http_api_as_well():
+    result = http_conf.apply(STOCK + "location /app { proxy_pass http://coolify-realtime:6001; limit_rate 1; }\n")
+    assert [(f.path, f.served) for f in result.foreign] == [("/app/", True), ("/apps/", True)]
+    assert result.paths == ["/terminal/ws"]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "location / { proxy_pass http://elsewhere; }",
+        "location /terminal { return 403; }",
+        "location /applications { return 403; }",
+        "location = /app { return 403; }",
+        "location ~ ^/(.*)x$ { return 403; }",
+        "location /api { return 403; }",
+    ],
+)
+def test_a_location_that_means_something_else_is_not_ours_to_name(location):
+    result = http_conf.apply("root /x;\n" + location + "\n")
+    if location.startswith("location = /app "):
+        assert result.foreign == []
+    assert not any(f.served for f in result.foreign)
+    assert result.paths == ["/terminal/ws", "/app/", "/apps/"]
+
+
+def test_nothing_of_ours_where_everything_is_served_and_an_old_block_goes():
+    everything = (
+        "location = /terminal/ws { proxy_pass http://coolify-realtime:6002; limit_rate 1; }\n"
+        "location /app { proxy_pass http://coolify-realtime:6001; limit_rate 1; }\n"
+    )
+    assert not http_conf.apply(STOCK + everything).changed
+    treated = http_conf.apply(STOCK).text
+    newer = everything + treated
+    result = http_conf.apply(newer)
+    assert result.text == everything + STOCK
+    assert [f.line for f in result.foreign] == [1, 2, 2]
+
+
+def test_locations_in_included_files_count():
+    includes = {
+        "/etc/nginx/extra.d/a.conf": "\nlocation /app/ { return 403; }\n",
+        "/etc/nginx/extra.d/sub/b.conf": "location = /terminal/ws { return 403; }\n",
+        "/etc/nginx/extra.d/c.txt": "location = /terminal/ws { return 403; }\n",
+    }
+    result = http_conf.apply(STOCK + "include extra.d/*.conf;\n", includes=includes)
+    assert result.foreign == [
+        http_conf.Foreign("/app/", "location /app/", "/etc/nginx/extra.d/a.conf", 2, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace("# END selfhosted.coolify websocket routes\n", ""),
+        lambda text: text.replace("# BEGIN selfhosted.coolify websocket routes\n", ""),
+        lambda text: text.replace("# BEGIN", "# BEGIN selfhosted.coolify websocket routes\n# BEGIN"),
+        lambda text: text + "# END selfhosted.coolify websocket routes\n",
+        lambda text: text.replace("# BEGIN", "location /x {\n# BEGIN").replace("= /terminal/ws {", "= /terminal/ws { }"),
+        lambda text: text + "location {",
+    ],
+)
+def test_a_half_block_is_refused_by_all(damage):
+    text = damage(http_conf.apply(STOCK).text)
+    for operation in (http_conf.apply, http_conf.remove, http_conf.status):
+        with pytest.raises(http_conf.HttpConfError, match="by hand"):
+            operation(text)
+
+
+def test_a_damaged_memory_is_refused():
+    text = re.sub(r"# before: .{8}", "# before: !!!!", http_conf.apply(STOCK + GUIDE).text)
+    with pytest.raises(http_conf.HttpConfError, match="damaged"):
+        http_conf.remove(text)
+
+
+def test_a_doubled_block_becomes_one():
+    block = http_conf.apply(STOCK).text[len(STOCK) :]
+    assert http_conf.apply(STOCK + block + "# more\n" + block).text.count("# BEGIN") == 1
+    assert http_conf.remove(STOCK + block + block).text == STOCK
+
+
+def test_markers_in_a_string_are_no_markers():
+    text = STOCK + 'add_header X "\n# BEGIN selfhosted.coolify websocket routes\n";\n'
+    result = http_conf.apply(text)
+    assert http_conf.remove(result.text).text == text
+
+
+@pytest.mark.parametrize("change", [lambda t: t.replace("\n", "\r\n"), lambda t: t.replace("\n", "\n    ")])
+def test_a_block_is_known_at_any_indentation_and_line_ending(change):
+    mangled = change(http_conf.apply(STOCK).text)
+    assert http_conf.status(mangled).present
+    again = http_conf.apply(mangled)
+    assert again.text.count("# BEGIN") == 1
+    assert not http_conf.apply(again.text).changed
+
+
+def test_status_tells_present_and_current():
+    assert http_conf.status(STOCK) == http_conf.Status(False, None, [], [])
+    assert http_conf.status(STOCK, http_conf.ROUTES) == http_conf.Status(False, False, [], [])
+    treated = http_conf.apply(STOCK).text
+    assert http_conf.status(treated, http_conf.ROUTES).current is True
+    assert http_conf.status(treated, http_conf.ROUTES, read_timeout=5).current is False
+    assert http_conf.status(treated.replace("86400s", "5s"), http_conf.ROUTES).current is False
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"resolver": "127.0.0.11; }"}, "resolver"),
+        ({"resolver": "dns.example"}, "resolver"),
+        ({"resolver": ""}, "resolver"),
+        ({"resolver": "127.0.0.11\n"}, "resolver"),
+        ({"read_timeout": 0}, "read_timeout"),
+        ({"read_timeout": True}, "read_timeout"),
+        ({"read_timeout": "1s; }"}, "read_timeout"),
+        ({"routes": [{**http_conf.ROUTES[0], "path": "/x {"}]}, "path"),
+        ({"routes": [{**http_conf.ROUTES[0], "path": "/x\n"}]}, "path"),
+        ({"routes": [{**http_conf.ROUTES[0], "path": "x"}]}, "path"),
+        ({"routes": [{**http_conf.ROUTES[0], "upstream": "a;b"}]}, "upstream"),
+        ({"routes": [{**http_conf.ROUTES[0], "upstream": "$a"}]}, "upstream"),
+        ({"routes": [{**http_conf.ROUTES[0], "port": 65536}]}, "port"),
+        ({"routes": [{**http_conf.ROUTES[0], "port": "6002"}]}, "port"),
+        ({"routes": [{**http_conf.ROUTES[0], "kind": "~"}]}, "kind"),
+        ({"routes": [http_conf.ROUTES[0], http_conf.ROUTES[0]]}, "once"),
+    ],
+)
+def test_a_value_that_could_leave_its_place_is_refused(options, named):
+    with pytest.raises(http_conf.HttpConfError, match=named):
+        http_conf.apply(STOCK, **options)
+
+
+FOREIGN_TEXT = st.text(alphabet=st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=12)
+PIECE = st.one_of(
+    st.sampled_from(["\n", "  \n", "\r\n", "\t", "gzip on;", "gzip on;\n", "root '/a b';\r\n"]),
+    FOREIGN_TEXT.map(lambda text: "# " + text + "\n"),
+    FOREIGN_TEXT.map(lambda text: 'add_header X "' + text.replace("\\", "").replace('"', "") + '";'),
+    st.sampled_from([*re.findall(r"location.*?\n}\n?", GUIDE, re.DOTALL), GUIDE, STOCK]),
+    st.sampled_from(
+        [
+            "location /app { return 403; }",
+            "location = /terminal/ws { proxy_pass http://coolify-realtime:6002; limit_rate 1; }\n",
+            "location ~ ^/app/ { return 1; }",
+            "# BEGIN something else\n",
+            "# before: x\n",
+        ]
+    ),
+)
+LAST = st.sampled_from(["", "#x", "# END", "gzip on;"])
+CONF = st.tuples(st.lists(PIECE, max_size=8).map("".join), LAST).map("".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(CONF)
+@example("")
+@example(STOCK)
+@example(STOCK[:-1])
+@example(GUIDE.strip())
+@example(GUIDE.replace("\n", "\r\n"))
+def test_applied_twice_is_applied_once_and_removed_is_as_before(text):
+    once = http_conf.apply(text)
+    again = http_conf.apply(once.text)
+    assert again.text == once.text
+    assert again.paths == once.paths
+    assert http_conf.remove(once.text).text == text
+    assert http_conf.status(once.text, http_conf.ROUTES).current is True
+    assert set(once.paths) | {f.path for f in once.foreign} == {"/terminal/ws", "/app/", "/apps/"}
+
+
+@settings(max_examples=200, deadline=None)
+@given(CONF, CONF)
+def test_what_others_append_to_a_treated_file_survives_its_removal(text, later):
+    treated = http_conf.apply(text).text
+    if not treated.endswith("\n"):
+        treated += "\n"
+    back = http_conf.remove(treated + later).text
+    assert back.endswith(later) or later.strip() == ""

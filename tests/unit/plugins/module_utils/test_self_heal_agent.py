@@ -1,0 +1,265 @@
+"""The agent behind coolify-websocket.service: what it does at each event, with a real shell and a scripted nginx."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from nginx_container import STOCK, Container, Engine
+
+ROOT = Path(__file__).resolve().parents[4]
+AGENT = ROOT / "roles" / "coolify_self_heal" / "files" / "coolify_websocket"
+SHARED = ROOT / "plugins" / "module_utils"
+ROUTES = [
+    {"kind": "exact", "path": "/terminal/ws", "upstream": "coolify-realtime", "port": 6002},
+    {"kind": "prefix", "path": "/app/", "upstream": "coolify-realtime", "port": 6001},
+]
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory):
+    """The package as the role puts it together on the host."""
+    folder = tmp_path_factory.mktemp("installed")
+    (folder / "coolify_websocket").mkdir()
+    shared = [SHARED / f"{name}.py" for name in ("_container_nginx", "_docker_engine", "_http_conf", "_nginx_syntax")]
+    for source in [*AGENT.glob("*.py"), *shared]:
+        (folder / "coolify_websocket" / source.name).symlink_to(source)
+    sys.path.insert(0, str(folder))
+    names = ("agent", "healing", "report", "settings", "_container_nginx", "_docker_engine", "_http_conf")
+    yield types.SimpleNamespace(**{name: importlib.import_module(f"coolify_websocket.{name}") for name in names})
+    sys.path.remove(str(folder))
+
+
+@pytest.fixture
+def world(package, tmp_path, monkeypatch):
+    """One host: an engine with one container, an agent, and its state file."""
+    container = Container(tmp_path / "c", package._docker_engine)
+    monkeypatch.setattr(package._container_nginx, "ROOT", str(container.folder))
+    monkeypatch.setattr(package._container_nginx, "MAIN", str(container.folder / "nginx.conf"))
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    settings = package.settings.Settings(
+        "coolify", str(container.http_conf), ROUTES, "127.0.0.11", 86400, str(tmp_path / "docker.sock")
+    )
+    engine = Engine(container)
+    report = package.report.Report(str(tmp_path))
+    agent = package.agent.Agent(engine, settings, report, 60.0)
+    clock = types.SimpleNamespace(now=0.0)
+    monkeypatch.setattr(package.agent.time, "monotonic", lambda: clock.now)
+    return types.SimpleNamespace(
+        container=container,
+        engine=engine,
+        agent=agent,
+        settings=settings,
+        clock=clock,
+        treated=package._http_conf.apply(STOCK, ROUTES).text,
+        state=lambda: json.loads((tmp_path / "state.json").read_text()),
+        report=report,
+        package=package,
+    )
+
+
+def event(world, action, name="coolify", serial=[0], **attributes):  # noqa: B006  a counter
+    serial[0] += 1
+    actor = {"ID": world.container.identity, "Attributes": {"name": name, **attributes}}
+    return {"Action": action, "Actor": actor, "timeNano": serial[0]}
+
+
+def started(world, seconds=0.0):
+    world.clock.now += seconds
+    world.agent.look_at_due()
+
+
+@pytest.mark.parametrize("name", ["coolify", "0123456789ab_coolify"])
+def test_a_created_container_has_its_routes_before_it_starts(world, name):
+    world.container.state = "created"
+    world.agent.take(event(world, "create", name))
+    assert world.container.http_conf.read_text() == world.treated
+    assert world.container.execs == []
+    assert world.state()["last_heal"]["outcome"] == "prepared"
+    world.container.state = "running"
+    world.container.boot()
+    world.agent.take(event(world, "start", name))
+    started(world)
+    assert world.state()["last_check"]["outcome"] == "current"
+    assert world.state()["heals"] == 1
+
+
+@pytest.mark.parametrize("name", ["coolify-db", "my_coolify", "zz23456789ab_coolify", "coolify2", ""])
+def test_other_containers_are_none_of_its_business(world, name):
+    world.container.state = "created"
+    world.agent.take(event(world, "create", name))
+    assert world.container.http_conf.read_text() == STOCK
+
+
+def test_an_event_that_comes_on_both_streams_counts_once(world):
+    same = event(world, "create")
+    world.container.state = "created"
+    world.agent.take(same)
+    world.agent.take(same)
+    world.report.no_container("coolify")
+    assert world.state()["events"] == 1
+
+
+def test_what_slipped_through_is_put_in_and_loaded(world):
+    world.agent.take(event(world, "start"))
+    started(world)
+    assert world.container.http_conf.read_text() == world.treated
+    assert world.state()["last_heal"]["outcome"] == "mended"
+
+
+def test_a_file_that_nginx_started_without_is_loaded(world):
+    world.container.http_conf.write_text(world.treated)
+    world.agent.take(event(world, "start"))
+    started(world)
+    assert world.state()["last_heal"]["outcome"] == "loaded"
+
+
+def test_a_starting_nginx_is_asked_again_and_more_and_more_seldom(world):
+    world.container.http_conf.write_text(world.treated)
+    world.container.hush()
+    world.agent.take(event(world, "start"))
+    started(world)
+    asked = len(world.container.execs)
+    started(world, 0.1)
+    assert len(world.container.execs) == asked
+    started(world, 0.2)
+    assert len(world.container.execs) > asked
+    asked = len(world.container.execs)
+    started(world, 0.2)
+    assert len(world.container.execs) == asked
+    world.container.boot()
+    started(world, 10)
+    assert world.state()["last_check"]["outcome"] == "current"
+    asked = len(world.container.execs)
+    started(world, 1000)
+    assert len(world.container.execs) == asked
+
+
+def test_an_nginx_that_never_answers_is_given_up_until_the_next_event(world, monkeypatch):
+    monkeypatch.setattr(world.package.agent, "_RETRY_LIMIT", 3)
+    world.container.http_conf.write_text(world.treated)
+    world.container.hush()
+    world.agent.take(event(world, "start"))
+    for _ in range(6):
+        started(world, 60)
+    asked = len(world.container.execs)
+    started(world, 600)
+    assert len(world.container.execs) == asked
+    assert "never answered" in world.state()["refusals"][0]["reason"]
+    world.container.boot()
+    world.agent.take(event(world, "start"))
+    started(world)
+    assert world.state()["refusals"] == []
+
+
+def test_routes_that_nginx_fails_with_are_taken_out_again(world):
+    world.container.state = "created"
+    world.agent.take(event(world, "create"))
+    world.container.state = "running"
+    world.container.hates("^~ /app/")
+    world.container.hush()
+    world.agent.take(event(world, "start"))
+    started(world)
+    assert world.container.http_conf.read_text() == STOCK
+    state = world.state()
+    assert state["last_heal"]["outcome"] == "withdrawn"
+    assert "I hate this" in state["refusals"][0]["reason"]
+    # The container restarts as it likes: nothing is tried with it again.
+    world.agent.take(event(world, "start"))
+    started(world, 60)
+    assert world.container.http_conf.read_text() == STOCK
+
+
+def test_a_file_that_somebody_broke_is_left_and_named(world):
+    broken = world.treated + "bogus on;\n"
+    world.container.http_conf.write_text(broken)
+    world.agent.take(event(world, "start"))
+    started(world)
+    assert world.container.http_conf.read_text() == broken
+    assert "with our routes and without them" in world.state()["refusals"][0]["reason"]
+
+
+def test_an_image_with_routes_of_its_own_is_left_alone(world):
+    own = STOCK + "location /app { proxy_pass http://coolify-realtime:6001; limit_rate 1; }\n"
+    own += "location /terminal/ws { proxy_pass http://coolify-realtime:6002; limit_rate 1; }\n"
+    world.container.http_conf.write_text(own)
+    world.container.state = "created"
+    world.agent.take(event(world, "create"))
+    assert world.container.http_conf.read_text() == own
+    state = world.state()
+    assert state["last_check"]["outcome"] == "unneeded"
+    assert [(entry["path"], entry["served"]) for entry in state["foreign"]] == [("/app/", True), ("/terminal/ws", True)]
+
+
+def test_a_container_that_keeps_ending_gets_a_start_without_the_routes(world):
+    world.container.state = "created"
+    world.agent.take(event(world, "create"))
+    for _ in range(2):
+        world.container.state = "exited"
+        world.agent.take(event(world, "start"))
+        world.agent.take(event(world, "die", exitCode="1"))
+    assert world.container.http_conf.read_text() == STOCK
+    assert "ended 2 times" in world.state()["refusals"][0]["reason"]
+
+
+@pytest.mark.parametrize("status", ["0", "137", "143"])
+def test_a_container_that_was_told_to_stop_keeps_them(world, status):
+    world.container.state = "created"
+    world.agent.take(event(world, "create"))
+    for _ in range(3):
+        world.agent.take(event(world, "start"))
+        world.agent.take(event(world, "die", exitCode=status))
+    assert world.container.http_conf.read_text() == world.treated
+
+
+def test_the_first_look_at_a_host_finds_what_is_there(world):
+    world.agent.check_all("com.docker.compose.service=coolify", "start of the service")
+    assert world.container.http_conf.read_text() == world.treated
+    assert world.state()["status"].startswith("the routes were put back")
+    world.engine.all.clear()
+    world.agent.check_all("com.docker.compose.service=coolify", "Docker is back")
+    assert world.state()["status"] == "waiting for a container coolify"
+
+
+def test_an_engine_error_about_one_container_is_no_end(world, monkeypatch):
+    def gone(*_arguments):
+        raise world.package._docker_engine.EngineError("container is not running", 409)
+
+    monkeypatch.setattr(world.engine, "exec", gone)
+    world.agent.take(event(world, "start"))
+    started(world)
+    assert world.state()["last_check"]["outcome"] == "starting"
+    world.agent.take(event(world, "destroy"))
+    asked = len(world.container.execs)
+    started(world, 600)
+    assert len(world.container.execs) == asked
+
+
+def test_counts_go_on_over_a_restart_of_the_service(world, tmp_path):
+    world.agent.take(event(world, "start"))
+    started(world)
+    again = world.package.report.Report(str(tmp_path))
+    again.no_container("coolify")
+    assert world.state()["heals"] == 1
+    assert world.state()["last_heal"]["outcome"] == "mended"
+
+
+def test_the_script_says_what_it_would_do_and_does_it(world, monkeypatch, capsys):
+    monkeypatch.setattr(world.package.agent._docker_engine, "Engine", lambda *_arguments: world.engine)
+    assert world.package.agent.once(world.settings, check=True) == 1
+    assert capsys.readouterr().out.startswith("would be mended: ")
+    assert world.container.http_conf.read_text() == STOCK
+    assert world.package.agent.once(world.settings, check=False) == 0
+    assert world.container.http_conf.read_text() == world.treated
+    assert world.package.agent.once(world.settings, check=True) == 0
+    assert "current: nginx answers" in capsys.readouterr().out
+
+
+def test_the_script_says_that_docker_is_away(world, capsys):
+    assert world.package.agent.once(world.settings, check=False) == 1
+    assert "no Docker engine answers" in capsys.readouterr().out

@@ -1,0 +1,157 @@
+"""Installing and removing the self-heal service: what systemd is told, and what is on disk before and after."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _self_heal_service as self_heal_service
+
+UNIT = "coolify-websocket.service"
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+SCRIPT = "/data/coolify/nginx-config/apply-websocket.sh"
+FOLDER = "/usr/local/lib/coolify-websocket"
+MEMORY = "/var/lib/coolify-websocket/self-heal.json"
+FILES = [
+    self_heal_service.Wanted(f"{FOLDER}/package/agent.py", "agent\n", 0o644),
+    self_heal_service.Wanted(UNIT_FILE, "unit\n", 0o644),
+    self_heal_service.Wanted(SCRIPT, "#!/bin/sh\n", 0o755),
+]
+
+
+class Systemd:
+    def __init__(self):
+        self.active = self.enabled = self.stale = False
+        self.asked = []
+        self.fails = None
+
+    def __call__(self, argv):
+        verb = argv[1]
+        if verb == "show":
+            state = "active" if self.active else "inactive"
+            enabled = "enabled" if self.enabled else ""
+            stale = "yes" if self.stale else "no"
+            return 0, f"ActiveState={state}\nUnitFileState={enabled}\nNeedDaemonReload={stale}\n", ""
+        self.asked.append(verb)
+        if verb == self.fails:
+            return 1, "", "Job failed"
+        if verb in ("restart", "stop"):
+            self.active = verb == "restart"
+        if verb in ("enable", "disable"):
+            self.enabled = verb == "enable"
+        return 0, "", ""
+
+
+@pytest.fixture
+def systemd():
+    return Systemd()
+
+
+@pytest.fixture
+def service(tmp_path, systemd):
+    for folder in ("/etc/systemd/system", "/usr/local/lib", "/var/lib", "/data/coolify", "/run"):
+        (tmp_path / folder[1:]).mkdir(parents=True)
+    return self_heal_service.Service(UNIT, FOLDER, MEMORY, systemd, str(tmp_path))
+
+
+def install(service, files=FILES):
+    changes = service.differences(files)
+    service.install(files, changes, service.unit_state())
+    return [change.path for change in changes]
+
+
+def snapshot(root):
+    found = {}
+    for where, folders, names in os.walk(root):
+        for name in folders + names:
+            path = os.path.join(where, name)
+            status = os.lstat(path)
+            content = open(path, "rb").read() if os.path.isfile(path) else None
+            found[os.path.relpath(path, root)] = (status.st_mode, status.st_uid, content)
+    return found
+
+
+def test_installed_enabled_running_and_then_left_alone(service, systemd, tmp_path):
+    assert install(service) == [file.path for file in FILES]
+    assert systemd.asked == ["daemon-reload", "enable", "restart"]
+    assert (tmp_path / SCRIPT[1:]).stat().st_mode & 0o7777 == 0o755
+    assert (tmp_path / "var/lib/coolify-websocket").stat().st_mode & 0o7777 == 0o700
+    assert (tmp_path / MEMORY[1:]).stat().st_mode & 0o7777 == 0o600
+    systemd.asked.clear()
+    assert install(service) == []
+    assert systemd.asked == []
+
+
+def test_a_changed_file_restarts_and_a_stray_one_goes(service, systemd, tmp_path):
+    install(service)
+    systemd.asked.clear()
+    stray = tmp_path / FOLDER[1:] / "old" / "module.py"
+    stray.parent.mkdir()
+    stray.write_text("old")
+    newer = [FILES[0]._replace(content="newer\n"), *FILES[1:]]
+    assert install(service, newer) == [FILES[0].path, f"{FOLDER}/old/module.py"]
+    assert not stray.parent.exists()
+    assert systemd.asked == ["restart"]
+
+
+@pytest.mark.parametrize(("lost", "asked"), [("active", ["restart"]), ("enabled", ["enable"])])
+def test_a_unit_that_was_stopped_or_disabled_comes_back(service, systemd, lost, asked):
+    install(service)
+    systemd.asked.clear()
+    setattr(systemd, lost, False)
+    assert install(service) == []
+    assert systemd.asked == asked
+
+
+def test_a_changed_mode_is_a_change(service, tmp_path):
+    install(service)
+    (tmp_path / SCRIPT[1:]).chmod(0o644)
+    assert install(service) == [SCRIPT]
+    assert (tmp_path / SCRIPT[1:]).stat().st_mode & 0o7777 == 0o755
+
+
+def test_removed_without_a_trace(service, systemd, tmp_path):
+    before = snapshot(tmp_path)
+    install(service)
+    (tmp_path / "run/coolify-websocket").symlink_to("private/coolify-websocket")
+    service.remove(service.removal(FILES), service.unit_state())
+    assert snapshot(tmp_path) == before
+    assert systemd.asked[-4:] == ["stop", "disable", "daemon-reload", "reset-failed"]
+    assert service.removal(FILES) == []
+
+
+def test_what_the_guide_left_comes_back(service, systemd, tmp_path):
+    (tmp_path / SCRIPT[1:]).parent.mkdir()
+    (tmp_path / SCRIPT[1:]).write_bytes(b"#!/bin/sh\n# \xff by hand")
+    (tmp_path / SCRIPT[1:]).chmod(0o700)
+    (tmp_path / UNIT_FILE[1:]).write_text("by hand\n")
+    systemd.enabled = True
+    before = snapshot(tmp_path)
+    install(service)
+    newer = [FILES[0]._replace(content="newer\n"), *FILES[1:]]
+    install(service, newer)
+    service.remove(service.removal(newer), service.unit_state())
+    assert snapshot(tmp_path) == before
+    assert systemd.enabled
+
+
+def test_a_folder_that_others_use_stays(service, tmp_path):
+    install(service)
+    other = (tmp_path / SCRIPT[1:]).with_name("mine.txt")
+    other.write_text("mine")
+    service.remove(service.removal(FILES), service.unit_state())
+    assert other.read_text() == "mine"
+
+
+def test_a_failed_start_says_where_to_look(service, systemd):
+    systemd.fails = "restart"
+    with pytest.raises(self_heal_service.ServiceError, match=r"restart .* failed: Job failed.*journalctl"):
+        install(service)
+
+
+def test_a_damaged_memory_is_refused(service, tmp_path):
+    install(service)
+    (tmp_path / MEMORY[1:]).write_text("{")
+    with pytest.raises(self_heal_service.ServiceError, match="damaged"):
+        service.removal(FILES)
