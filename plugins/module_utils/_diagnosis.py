@@ -139,7 +139,7 @@ TABLE: dict[str, Diagnosis] = {
     ),
     "CWT-306": Diagnosis(
         "environment",
-        ".env is right, but the running container was created with other values, which win over the file.",
+        "The running container was created with other values than .env has now, and they win over the file.",
         _SITE + " It re-creates the container; `docker restart` does not read .env again.",
     ),
     "CWT-307": Diagnosis(
@@ -495,7 +495,7 @@ def explain(identifier: str, detail: str = "") -> dict[str, str]:
     :raises KeyError: for an id that the table does not have, which is a mistake in this collection.
     """
     entry = TABLE[identifier]
-    cause = f"{entry.cause[:-1]}: {detail}" if detail else entry.cause
+    cause = f"{entry.cause} ({detail})" if detail else entry.cause
     return {"id": identifier, "cause": cause, "next": entry.next}
 
 

@@ -110,7 +110,8 @@ class Container:
                 return None
             if inspected.get("RestartCount", 0) >= _RESTARTS:
                 return f"ended {inspected['RestartCount']} times after it was re-created"
-            if health == "unhealthy":
+            # A container that has just ended counts as unhealthy too, and may come up when it is started again.
+            if health == "unhealthy" and state["Status"] == "running":
                 return f"became unhealthy {waited:.0f} s after it was re-created"
             if state["Status"] in ("exited", "dead") and not state.get("Restarting"):
                 return f"ended with status {state.get('ExitCode')} after it was re-created"

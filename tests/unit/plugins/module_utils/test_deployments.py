@@ -4,7 +4,10 @@ import pytest
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils import _deployments
 
-DATABASE = {"State": {"Running": True}, "Config": {"Env": ["POSTGRES_USER=coolify", "POSTGRES_DB=instance", "POSTGRES_PASSWORD=x"]}}
+DATABASE = {
+    "State": {"Running": True},
+    "Config": {"Env": ["POSTGRES_USER=coolify", "POSTGRES_DB=instance", "POSTGRES_PASSWORD=x"]},
+}
 
 
 class FakeEngine:

@@ -203,7 +203,9 @@ def test_locations_in_included_files_count():
         lambda text: text.replace("# BEGIN selfhosted.coolify websocket routes\n", ""),
         lambda text: text.replace("# BEGIN", "# BEGIN selfhosted.coolify websocket routes\n# BEGIN"),
         lambda text: text + "# END selfhosted.coolify websocket routes\n",
-        lambda text: text.replace("# BEGIN", "location /x {\n# BEGIN").replace("= /terminal/ws {", "= /terminal/ws { }"),
+        lambda text: text.replace("# BEGIN", "location /x {\n# BEGIN").replace(
+            "= /terminal/ws {", "= /terminal/ws { }"
+        ),
         lambda text: text + "location {",
     ],
 )

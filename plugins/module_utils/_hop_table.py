@@ -1,0 +1,76 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rows of one or many hosts as lines for a terminal: a table, then one line for each broken hop.
+
+Private to this collection: no stability is promised to anybody outside it.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+Row = t.Mapping[str, t.Any]
+
+
+class Line(t.NamedTuple):
+    """One line; ``ok`` is None where it is neither good nor bad."""
+
+    text: str
+    ok: bool | None
+
+
+_COLUMNS = (
+    ("hop", "hop"),
+    ("from", "from"),
+    ("url", "url"),
+    ("seen", "seen"),
+    ("milliseconds", "ms"),
+    ("ok", "ok"),
+)
+
+
+def lines(rows: t.Sequence[Row]) -> list[Line]:
+    """Return the table and what is to be done; with a column for the host where there are several."""
+    columns = _COLUMNS if len({row["host"] for row in rows}) < 2 else (("host", "host"), *_COLUMNS)
+    cells = [[title for _key, title in columns]]
+    cells += [[_cell(key, row[key]) for key, _title in columns] for row in rows]
+    widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
+    right = [key == "milliseconds" for key, _title in columns]
+    shown = [
+        "  ".join(
+            cell.rjust(width) if flush else cell.ljust(width) for cell, width, flush in zip(line, widths, right)
+        ).rstrip()
+        for line in cells
+    ]
+    table = [Line(shown[0], None), Line("  ".join("-" * width for width in widths), None)]
+    table += [Line(text, bool(row["ok"])) for text, row in zip(shown[1:], rows)]
+    return table + _faults(rows)
+
+
+def broken(rows: t.Sequence[Row]) -> list[str]:
+    """Return ``hop (id)`` for each fault, once, in the order of the rows."""
+    return list(dict.fromkeys("{hop} ({id})".format(**row) for row in rows if not row["ok"]))
+
+
+def _cell(key: str, value: t.Any) -> str:
+    if key == "ok":
+        return "yes" if value else "NO"
+    if key == "milliseconds":
+        return "" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+    return "".join(character if character.isprintable() else "?" for character in str(value))
+
+
+def _faults(rows: t.Sequence[Row]) -> list[Line]:
+    several = len({row["host"] for row in rows}) > 1
+    found: dict[tuple[str, str, str], Row] = {}
+    for row in rows:
+        if not row["ok"]:
+            found.setdefault((row["host"], row["hop"], row["id"]), row)
+    if not found:
+        return [Line("", None), Line("Every hop is as it should be.", True)]
+    faults = [Line("", None)]
+    for row in found.values():
+        where = "{host} {hop}".format(**row) if several else row["hop"]
+        faults.append(Line(_cell("", "{}  {}: {} Next: {}".format(row["id"], where, row["cause"], row["next"])), False))
+    return faults

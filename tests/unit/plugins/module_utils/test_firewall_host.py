@@ -1,0 +1,189 @@
+"""The pieces of the firewall on a host: files, unit and table come and go together."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _firewall_host, _nft_rules
+
+TAILNET = [{"source": "100.64.0.0/10", "interface": "tailscale0"}]
+RULES = _nft_rules.ruleset([6001, 6002], TAILNET)
+LISTING = (Path(__file__).parent / "nft" / "1.1.3.json").read_text()
+NO_TABLE = (1, "", "Error: No such file or directory\nlist table inet coolify_websocket")
+FILES = ("etc/coolify-websocket/firewall.nft", "systemd/system/nftables.service.d/coolify-websocket.conf")
+
+
+class Host:
+    """Answers as nft and systemctl would, and keeps what was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.loaded = False
+        self.active = False
+        self.failing: dict[str, tuple[int, str, str]] = {}
+        self.asked: list[str] = []
+
+    def run(self, argv, data):
+        words = " ".join(argv)
+        self.asked.append(words)
+        for part, answer in self.failing.items():
+            if part in words:
+                return answer
+        wants = self.folder / "systemd/system/sysinit.target.wants"
+        if argv[1:3] == ["-j", "list"]:
+            return (0, LISTING, "") if self.loaded else NO_TABLE
+        if words == "nft -f -":
+            self.loaded = data == RULES
+        elif "delete table" in words:
+            self.loaded = False
+        elif argv[1] == "show":
+            return 0, f"ActiveState={'active' if self.active else 'inactive'}\n", ""
+        elif argv[1] == "enable":
+            wants.mkdir()
+            (wants / _firewall_host.UNIT).symlink_to("anything")
+        elif argv[1] == "disable":
+            (wants / _firewall_host.UNIT).unlink()
+            wants.rmdir()
+        elif argv[1] in ("start", "stop"):
+            self.active = argv[1] == "start"
+        return 0, "", ""
+
+    def changes(self):
+        return [words for words in self.asked if " show " not in words and " list " not in words]
+
+    def files(self):
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*"))
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    units = tmp_path / "systemd/system"
+    units.mkdir(parents=True)
+    (tmp_path / "etc").mkdir()
+    monkeypatch.setattr(_firewall_host, "UNIT_FOLDER", str(units))
+    monkeypatch.setattr(_firewall_host, "UNIT_FILE", str(units / _firewall_host.UNIT))
+    monkeypatch.setattr(_firewall_host, "HOOK_FILE", str(tmp_path / FILES[1]))
+    monkeypatch.setattr(_firewall_host, "RULE_FILE", str(tmp_path / FILES[0]))
+    return Host(tmp_path)
+
+
+@pytest.fixture
+def firewall(host):
+    made = _firewall_host.Firewall(host.run, "nft", "systemctl")
+    made._booted = True
+    return made
+
+
+def apply(firewall):
+    state = firewall.read()
+    if state.table is None:
+        firewall.check(RULES)
+        firewall.load(RULES)
+    firewall.install(firewall.wanted(RULES), state)
+
+
+def test_everything_is_in_place_after_one_run_and_untouched_by_the_next(host, firewall):
+    apply(firewall)
+    assert host.changes() == [
+        "nft -c -f -",
+        "nft -f -",
+        "systemctl daemon-reload",
+        f"systemctl enable {_firewall_host.UNIT}",
+        f"systemctl start {_firewall_host.UNIT}",
+    ]
+    for path, text in firewall.wanted(RULES).items():
+        assert Path(path).read_text() == text
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o644
+    host.asked.clear()
+    apply(firewall)
+    assert host.changes() == []
+
+
+def test_refused_rules_change_nothing(host, firewall):
+    before = host.files()
+    host.failing["-c"] = (1, "", "Error: Could not process rule: Operation not supported\nadd rule …")
+    with pytest.raises(_firewall_host.FirewallError, match=r"refuses the rules.*not supported.*nf_tables"):
+        apply(firewall)
+    assert host.changes() == ["nft -c -f -"]
+    assert host.files() == before
+
+
+def test_a_kernel_that_cannot_be_asked_is_not_an_empty_one(host, firewall):
+    host.failing["list"] = (1, "", "netlink: Error: cache initialization failed: Operation not permitted")
+    with pytest.raises(_firewall_host.FirewallError, match=r"not permitted.*CAP_NET_ADMIN"):
+        firewall.read()
+
+
+def test_a_stopped_unit_is_started_and_a_lost_table_loaded(host, firewall):
+    apply(firewall)
+    host.active, host.loaded = False, False
+    host.asked.clear()
+    apply(firewall)
+    assert host.changes() == ["nft -c -f -", "nft -f -", f"systemctl start {_firewall_host.UNIT}"]
+
+
+def test_nothing_is_left_after_remove(host, firewall):
+    before = host.files()
+    apply(firewall)
+    firewall.remove(firewall.read())
+    assert host.files() == before
+    assert not host.loaded
+    assert not host.active
+    host.asked.clear()
+    firewall.remove(firewall.read())
+    assert host.changes() == []
+
+
+def test_what_a_killed_run_left_goes_too(host, firewall):
+    before = host.files()
+    apply(firewall)
+    for path in firewall.wanted(RULES):
+        Path(path + ".new").write_text("half a f")
+    apply(firewall)
+    firewall.remove(firewall.read())
+    assert host.files() == before
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_the_files_of_others_stay(host, firewall, path):
+    neighbour = host.folder / path
+    neighbour = neighbour.with_name("somebody-elses")
+    neighbour.parent.mkdir(parents=True)
+    neighbour.write_text("theirs")
+    apply(firewall)
+    firewall.remove(firewall.read())
+    assert neighbour.read_text() == "theirs"
+
+
+def test_a_stop_of_the_unit_never_opens_the_ports(firewall):
+    unit = firewall.wanted(RULES)[_firewall_host.UNIT_FILE]
+    settings = [line.partition("=")[0] for line in unit.splitlines() if "=" in line and not line.startswith("#")]
+    assert "ExecStop" not in settings
+    assert "ExecStopPost" not in settings
+    assert "Conflicts" not in settings
+    assert "Before=network-pre.target" in unit.splitlines()
+
+
+def test_without_a_running_systemd_the_unit_is_enabled_for_the_next_boot(host):
+    firewall = _firewall_host.Firewall(host.run, "nft", "systemctl")
+    firewall._booted = False
+    apply(firewall)
+    assert host.changes() == ["nft -c -f -", "nft -f -", f"systemctl enable {_firewall_host.UNIT}"]
+
+
+def test_one_run_at_a_time(host, monkeypatch):
+    monkeypatch.setattr(_firewall_host, "LOCK_SECONDS", 0.0)
+    other = os.open(_firewall_host.UNIT_FOLDER, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(_firewall_host.FirewallError, match="another run"), _firewall_host.locked():
+        pass
+    with _firewall_host.locked(wanted=False):
+        pass
+    os.close(other)
+    with _firewall_host.locked():
+        pass
