@@ -27,7 +27,8 @@ def role_readme(role: Path) -> str:
         output = Path(scratch) / "README.md"
         output.write_text(readme.read_text() if readme.exists() else f"# {role.name}\n\n{BEGIN}\n{END}\n")
         subprocess.run(
-            [str(Path(sys.executable).parent / "aar-doc"), "--output-file", str(output), str(role), "markdown"],
+            [str(Path(sys.executable).parent / "aar-doc"), "--output-file", str(output),
+             "--output-template", str(ROOT / "tests" / "role_readme.md.j2"), str(role), "markdown"],
             check=True, cwd=ROOT, capture_output=True,
         )
         return output.read_text()

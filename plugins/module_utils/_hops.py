@@ -163,8 +163,9 @@ def _tailnet_address(address: str) -> bool:
 class _Rows:
     """Collects the rows of one host."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, page_port: int | None = None) -> None:
         self._host = host
+        self._page_port = page_port
         self.rows: list[Row] = []
 
     def good(self, hop: str, thing: str, seen: str) -> None:
@@ -178,7 +179,7 @@ class _Rows:
         hop, diagnosis = result["name"], result["diagnosis"]
         if diagnosis is not None:
             refined = _REFINED.get(hop, {}).get(diagnosis["id"])
-            if refined == "CWT-705" and not _is_page(result["url"]):
+            if refined == "CWT-705" and urlsplit(result["url"]).port != self._page_port:
                 refined = "CWT-609"
             diagnosis = _diagnosis.explain(refined) if refined else diagnosis
         self._add(hop, origin, result["url"], result["seen"], result["milliseconds"], diagnosis)
@@ -193,10 +194,6 @@ class _Rows:
         row.update(milliseconds=milliseconds, ok=diagnosis is None)
         row.update({key: diagnosis[key] if diagnosis else None for key in ("id", "cause", "next")})
         self.rows.append(row)
-
-
-def _is_page(url: str) -> bool:
-    return urlsplit(url).port not in (6001, 6002)
 
 
 def rows(
@@ -215,7 +212,7 @@ def rows(
         returned there, or how Ansible failed there (``msg``).
     :param traefik_document: what the content of Traefik's file of ours says as YAML; None where it is no YAML.
     """
-    found = _Rows(host)
+    found = _Rows(host, plan["ports"]["http"])
     _tunnel(found, plan, info)
     _proxy(found, plan, info, traefik_document)
     _tailnet(found, plan)

@@ -93,6 +93,9 @@ def _mend(
     except (_container_nginx.NotAnswering, _container_nginx.Conflict) as reason:
         return Outcome(STARTING, str(reason))
     except _container_nginx.NginxError as reason:
+        complaint = _container_nginx.fault(engine, snapshot)
+        if complaint is not None:
+            return _yield_to_nginx(engine, snapshot, complaint, check)
         return Outcome(REFUSED, str(reason))
     return Outcome(MENDED, "the routes were missing or not the wanted ones")
 

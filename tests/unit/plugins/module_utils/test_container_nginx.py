@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from nginx_container import STOCK, Container, Engine
+from nginx_container import STOCK, Container, Engine, impatient
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils import _container_nginx as container_nginx
 from ansible_collections.selfhosted.coolify.plugins.module_utils import _docker_engine, _http_conf
@@ -14,6 +14,7 @@ def container(tmp_path, monkeypatch):
     made = Container(tmp_path / "c", _docker_engine)
     monkeypatch.setattr(container_nginx, "ROOT", str(made.folder))
     monkeypatch.setattr(container_nginx, "MAIN", str(made.folder / "nginx.conf"))
+    impatient(monkeypatch, container_nginx)
     return made
 
 

@@ -9,7 +9,7 @@ import types
 from pathlib import Path
 
 import pytest
-from nginx_container import STOCK, Container, Engine
+from nginx_container import STOCK, Container, Engine, impatient
 
 ROOT = Path(__file__).resolve().parents[4]
 AGENT = ROOT / "roles" / "coolify_self_heal" / "files" / "coolify_websocket"
@@ -40,6 +40,7 @@ def world(package, tmp_path, monkeypatch):
     container = Container(tmp_path / "c", package._docker_engine)
     monkeypatch.setattr(package._container_nginx, "ROOT", str(container.folder))
     monkeypatch.setattr(package._container_nginx, "MAIN", str(container.folder / "nginx.conf"))
+    impatient(monkeypatch, package._container_nginx)
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     settings = package.settings.Settings(

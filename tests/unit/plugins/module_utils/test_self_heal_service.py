@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -67,7 +68,7 @@ def snapshot(root):
         for name in folders + names:
             path = os.path.join(where, name)
             status = os.lstat(path)
-            content = open(path, "rb").read() if os.path.isfile(path) else None
+            content = Path(path).read_bytes() if os.path.isfile(path) else None
             found[os.path.relpath(path, root)] = (status.st_mode, status.st_uid, content)
     return found
 

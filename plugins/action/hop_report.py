@@ -1,0 +1,81 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shows the hops of all hosts of the play as one table, and keeps the whole result as JSON on the control node."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+import typing as t
+
+from ansible import constants as C  # noqa: N812  (the name that Ansible's own plugins use)
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _hop_table, _hops
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Runs on the control node alone."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result = super().run(tmp, task_vars)
+        _checked, options = self.validate_argument_spec(
+            {
+                "hosts": {"type": "list", "elements": "dict", "required": True},
+                "path": {"type": "str"},
+            }
+        )
+        hosts = [self._complete(host) for host in options["hosts"]]
+        rows = [row for host in hosts for row in host["rows"]]
+        for line in self._heads(hosts) + _hop_table.lines(rows):
+            colour = {True: C.COLOR_OK, False: C.COLOR_ERROR, None: None}[line.ok]
+            display.display(line.text, color=colour)
+        report = {
+            "generated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "ok": all(row["ok"] for row in rows),
+            "hosts": hosts,
+        }
+        if options["path"]:
+            _write(os.path.expanduser(options["path"]), report)
+        result.update(changed=False, ok=report["ok"])
+        return result
+
+    @staticmethod
+    def _complete(host: dict[str, t.Any]) -> dict[str, t.Any]:
+        """A host that fell out of the play has left no rows."""
+        rows = host.get("rows") or _hops.ended(host["host"], "CWT-103")
+        return {**host, "rows": rows, "ok": all(row["ok"] for row in rows)}
+
+    @staticmethod
+    def _heads(hosts: list[dict[str, t.Any]]) -> list[_hop_table.Line]:
+        heads = [_hop_table.Line("", None)]
+        for host in hosts:
+            plan = host.get("plan")
+            if plan:
+                heads.append(_hop_table.Line("{}: {}. {}".format(host["host"], plan["mode"], plan["why"]), None))
+                heads += [_hop_table.Line(f"  people open {url}", None) for url in plan["urls"]]
+        return [*heads, _hop_table.Line("", None)]
+
+
+def _write(path: str, report: dict[str, t.Any]) -> None:
+    """In one step, so that whoever reads the file sees a whole one."""
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as target:
+            json.dump(report, target, indent=1, sort_keys=True)
+            target.write("\n")
+        os.replace(target.name, path)
+    except OSError as error:
+        raise AnsibleActionFail(
+            f"coolify_verify_report_path: {error}. Name a file in a folder of the control node that you may write to."
+        ) from error

@@ -1,0 +1,44 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filters behind coolify_verify: where to look, and what was found; the logic is in module_utils/_hops.py."""
+
+from __future__ import annotations
+
+import typing as t
+
+import yaml
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _hops
+
+Json = t.Mapping[str, t.Any]
+
+
+def verify_targets(plan: Json, info: Json, view: str, **options: t.Any) -> list[dict[str, t.Any]]:
+    try:
+        return _hops.targets(plan, info, view, **options)
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+def verify_rows(plan: Json, info: Json, host: str, looks: t.Sequence[Json]) -> list[dict[str, t.Any]]:
+    content = info["managed"]["traefik"]["content"]
+    try:
+        document = yaml.safe_load(content) if content else None
+    except yaml.YAMLError:
+        document = None
+    return _hops.rows(host, plan, info, looks, document)
+
+
+def verify_ended(host: str, identifier: str, reason: str = "") -> list[dict[str, t.Any]]:
+    return _hops.ended(host, identifier, reason)
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {
+            "verify_targets": verify_targets,
+            "verify_rows": verify_rows,
+            "verify_ended": verify_ended,
+        }

@@ -1,0 +1,60 @@
+#!/usr/bin/python
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: hop_report
+short_description: Shows the hops of Coolify hosts as one table
+version_added: 0.1.0
+author: selfhosted.coolify contributors (@selfhosted)
+description:
+  - Shows what P(selfhosted.coolify.verify_rows#filter) found, for all hosts of a play in one table, and below it one line
+    for each broken hop with its cause and the next step. In colour where the output is a terminal.
+  - Keeps the whole result as JSON, if asked to. It holds no secret.
+  - Does not fail for a broken hop, so that the table is whole; fail by RV(ignore:ok) afterwards.
+  - This is an action plugin, it runs on the control node.
+attributes:
+  check_mode:
+    support: full
+    description: Shows the table, and writes the file, in any mode.
+  diff_mode:
+    support: none
+    description: There is nothing to show a difference of.
+  idempotent:
+    support: full
+    description: Changes nothing on any host.
+options:
+  hosts:
+    description:
+      - One mapping for each host. C(host) is its name, C(rows) its rows, C(plan) (optional) has C(mode), C(why) and
+        C(urls), C(versions) (optional) is kept in the JSON.
+      - A host without rows gets one that says that the run ended before.
+    type: list
+    elements: dict
+    required: true
+  path:
+    description: File on the control node for the result as JSON.
+    type: str
+seealso:
+  - plugin: selfhosted.coolify.verify_rows
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Show one host
+  selfhosted.coolify.hop_report:
+    hosts:
+      - host: "{{ inventory_hostname }}"
+        rows: "{{ plan | selfhosted.coolify.verify_rows(info, inventory_hostname, looks) }}"
+    path: hops.json
+"""
+
+RETURN = r"""
+ok:
+  description: Whether every row is as it should be.
+  returned: always
+  type: bool
+"""

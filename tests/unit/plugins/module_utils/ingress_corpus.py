@@ -1,0 +1,138 @@
+"""Configuration files of cloudflared as people write them. Each is a text with a list that ends in a catch-all."""
+
+from __future__ import annotations
+
+TAIL = "  - service: http_status:404\n"
+
+FILES = {
+    "minimal": "ingress:\n  - service: http://localhost:8000\n",
+    "typical": """\
+tunnel: 6ff42ae2-765d-4adf-8112-31c55c1551ef
+credentials-file: /etc/cloudflared/6ff42ae2.json
+
+ingress:
+  - hostname: coolify.example.com
+    service: http://localhost:8000
+  - hostname: "*.example.com"
+    service: http://localhost:80
+  - service: http_status:404
+""",
+    "list at the key's own column": """\
+tunnel: abc
+ingress:
+- hostname: coolify.example.com
+  service: http://localhost:8000
+- service: http_status:404
+warp-routing:
+  enabled: true
+""",
+    "wide dashes": "ingress:\n    -   hostname: coolify.example.com\n        service: http://localhost:8000\n"
+    "    -   service: http_status:404\n",
+    "dash on a line of its own": "ingress:\n  -\n    hostname: coolify.example.com\n    service: http://localhost:8000\n"
+    "  -\n    service: http_status:404\n",
+    "fields in another order": "ingress:\n  - service: http://localhost:8000\n    hostname: coolify.example.com\n" + TAIL,
+    "comments everywhere": """\
+# top
+tunnel: abc   # which one
+ingress:   # first match wins
+  # the instance
+  # (two lines)
+  - hostname: coolify.example.com # name
+    # inside
+    service: http://localhost:8000
+  # everything else
+  - service: http_status:404 # end
+# bottom
+""",
+    "comment indented otherwise": "ingress:\n# left\n  - hostname: coolify.example.com\n      # right\n"
+    "    service: http://localhost:8000\n        # far right\n" + TAIL,
+    "blank lines between": "ingress:\n\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n\n\n" + TAIL + "\n",
+    "tabs in comments": "ingress:\n  -\thostname: coolify.example.com\n".replace("-\t", "- ")
+    + "    service: http://localhost:8000\t#\ttab\n#\ttab\n" + TAIL,
+    "no last line break": "ingress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n"
+    "  - service: http_status:404",
+    "crlf": "tunnel: abc\r\ningress:\r\n  # c\r\n  - hostname: coolify.example.com\r\n    service: http://localhost:8000\r\n"
+    "  - service: http_status:404\r\n",
+    "byte order mark": "\ufeffingress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
+    "document markers": "---\ningress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL + "...\n",
+    "single quotes": "ingress:\n  - hostname: 'coolify.example.com'\n    service: 'http://localhost:8000'\n" + TAIL,
+    "double quotes with escapes": 'ingress:\n  - "hostname": "coolify.example\\u002ecom"\n    "service": "http:\\/\\/localhost:8000"\n'
+    + TAIL,
+    "flow on one line": "ingress: [{hostname: coolify.example.com, service: 'http://localhost:8000'}, {service: 'http_status:404'}]\n",
+    "flow over lines": """\
+ingress: [
+  {hostname: coolify.example.com, service: "http://localhost:8000"},  # c
+  {
+    service: "http_status:404"
+  },
+]
+""",
+    "flow rules in a block list": "ingress:\n  - {hostname: coolify.example.com, service: 'http://localhost:8000'}\n"
+    "  - {service: 'http_status:404'}\n",
+    "json": '{"tunnel": "abc", "ingress": [{"hostname": "coolify.example.com", "service": "http://localhost:8000"},'
+    ' {"service": "http_status:404"}]}\n',
+    "anchor and alias of a name": "ingress:\n  - hostname: &name coolify.example.com\n    path: ^/x\n    service: http://localhost:1\n"
+    "  - hostname: *name\n    service: http://localhost:8000\n" + TAIL,
+    "merge key": "x-origin: &origin\n  service: http://localhost:8000\ningress:\n  - <<: *origin\n    hostname: coolify.example.com\n"
+    + TAIL,
+    "anchor of a whole rule": "ingress:\n  - &rule\n    hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
+    "originRequest": """\
+ingress:
+  - hostname: coolify.example.com
+    service: https://localhost:443
+    originRequest:
+      noTLSVerify: true
+      access:
+        required: true
+        audTag:
+          - abc
+          - def
+  - service: http_status:404
+""",
+    "guide's rules in the wrong place": """\
+ingress:
+  - hostname: "*.example.com"
+    service: http://localhost:80
+  # terminal
+  - hostname: coolify.example.com
+    path: /terminal/ws   # unanchored
+    service: http://localhost:6002
+  # pusher
+  - hostname: coolify.example.com
+    path: "/app"
+    service: http://localhost:6001
+  - hostname: coolify.example.com
+    service: http://localhost:8000
+  - service: http_status:404
+""",
+    "bare app, flow": "ingress: [{hostname: coolify.example.com, path: /app, service: 'ws://127.0.0.1:6001'}, {service: 'http_status:404'}]\n",
+    "right already, by other addresses": """\
+ingress:
+  - hostname: coolify.example.com
+    path: /terminal/ws$
+    service: http://coolify-realtime:6002
+  - hostname: coolify.example.com
+    path: ^/(app|apps)/
+    service: http://10.0.0.7:6001
+  - hostname: coolify.example.com
+    service: http://coolify:8080
+  - service: http_status:404
+""",
+    "many hosts": "ingress:\n"
+    + "".join(f"  - hostname: h{n}.example.com\n    service: http://localhost:{9000 + n}\n" for n in range(20))
+    + "  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
+    "other keys after": "ingress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL
+    + "\n# limits\noriginRequest:\n  connectTimeout: 30s\nmetrics: 0.0.0.0:2000\n",
+    "block scalar elsewhere": "notes: |\n  ingress:\n    - hostname: no\n  # no comment\n\ningress:\n"
+    "  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
+    "plain value over two lines": "description: one\n  two\ningress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n"
+    + TAIL,
+    "unix sockets and ssh": "ingress:\n  - hostname: ssh.example.com\n    service: ssh://localhost:22\n  - hostname: s.example.com\n"
+    "    service: unix:/run/s.sock\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
+    "rule for all hosts by path": "ingress:\n  - path: ^/app\n    service: http://localhost:3000\n  - hostname: coolify.example.com\n"
+    "    service: http://localhost:8000\n" + TAIL,
+    "not utf-8": b"# caf\xe9\ningress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n".decode(
+        "utf-8", "surrogateescape"
+    )
+    + TAIL,
+}

@@ -1,0 +1,60 @@
+"""The document for Traefik, and what is said of a file that it cannot read."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _traefik
+
+
+def test_one_router_for_each_path_and_entry_point():
+    http = _traefik.document("coolify.example.com", ["http", "https"])["http"]
+    rules = {
+        "terminal": "Host(`coolify.example.com`) && Path(`/terminal/ws`)",
+        "app": "Host(`coolify.example.com`) && (PathPrefix(`/app/`) || PathPrefix(`/apps/`))",
+    }
+    assert {name: (router["rule"], router["entryPoints"], router.get("tls")) for name, router in http["routers"].items()} == {
+        f"selfhosted-coolify-{name}-{entrypoint}": (rule, [entrypoint], tls)
+        for name, rule in rules.items()
+        for entrypoint, tls in (("http", None), ("https", {"certResolver": "letsencrypt"}))
+    }
+    assert {router["service"] for router in http["routers"].values()} == set(http["services"])
+    assert [service["loadBalancer"]["servers"][0]["url"] for service in http["services"].values()] == [
+        "http://coolify-realtime:6002",
+        "http://coolify-realtime:6001",
+    ]
+
+
+def test_our_routers_win_over_any_rule_for_the_whole_host():
+    longest = max(len(f"Host(`{'a' * 253}`) && PathPrefix(`/`)"), 1000)
+    assert all(router["priority"] > longest for router in _traefik.document("a.b", ["https"])["http"]["routers"].values())
+
+
+@pytest.mark.parametrize(
+    "host", ["", "a`) || Host(`b", "a b", "a/b", "a:1", "https://a", "*.a", "a..b", "-a", "a-", "a\n", "a" * 64, "a." * 130 + "b", "{a}"]
+)
+def test_no_host_carries_rule_syntax(host):
+    with pytest.raises(ValueError, match="coolify_domain"):
+        _traefik.document(host, ["https"])
+
+
+@pytest.mark.parametrize("entrypoints", [[], ["websecure"], ["https", "x"]])
+def test_only_coolify_s_entry_points(entrypoints):
+    with pytest.raises(ValueError, match="coolify_traefik_entrypoints"):
+        _traefik.document("a.b", entrypoints)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("http:\n  routers: {}\n", None),
+        ("", None),
+        ("{{ range .x }}\n", None),
+        ("a: !!str b\n", None),
+        ("http:\n  routers: [\n", "not closed (line 3"),
+        ("http:\n  a: 'b\n", "not closed (line 2, column 6)"),
+    ],
+)
+def test_a_broken_file_is_named_and_a_strange_one_is_not(text, error):
+    found = _traefik.yaml_error(text)
+    assert found is None if error is None else error in found
