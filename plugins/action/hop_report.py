@@ -11,7 +11,7 @@ import tempfile
 import time
 import typing as t
 
-from ansible import constants as C  # noqa: N812  (the name that Ansible's own plugins use)
+from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -30,30 +30,27 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         _checked, options = self.validate_argument_spec(
             {
-                "hosts": {"type": "list", "elements": "dict", "required": True},
+                "hosts": {"type": "list", "elements": "str", "required": True},
+                "results": {"type": "list", "elements": "dict", "required": True},
                 "path": {"type": "str"},
             }
         )
-        hosts = [self._complete(host) for host in options["hosts"]]
+        known = {found["host"]: found for found in options["results"]}
+        # A host that fell out of the play has left no result.
+        hosts = [known.get(name) or _hops.ended(name, "CWT-103") for name in options["hosts"]]
         rows = [row for host in hosts for row in host["rows"]]
         for line in self._heads(hosts) + _hop_table.lines(rows):
             colour = {True: C.COLOR_OK, False: C.COLOR_ERROR, None: None}[line.ok]
             display.display(line.text, color=colour)
         report = {
             "generated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "ok": all(row["ok"] for row in rows),
+            "ok": all(host["ok"] for host in hosts),
             "hosts": hosts,
         }
         if options["path"]:
             _write(os.path.expanduser(options["path"]), report)
         result.update(changed=False, ok=report["ok"])
         return result
-
-    @staticmethod
-    def _complete(host: dict[str, t.Any]) -> dict[str, t.Any]:
-        """A host that fell out of the play has left no rows."""
-        rows = host.get("rows") or _hops.ended(host["host"], "CWT-103")
-        return {**host, "rows": rows, "ok": all(row["ok"] for row in rows)}
 
     @staticmethod
     def _heads(hosts: list[dict[str, t.Any]]) -> list[_hop_table.Line]:

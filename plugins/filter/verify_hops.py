@@ -22,16 +22,16 @@ def verify_targets(plan: Json, info: Json, view: str, **options: t.Any) -> list[
         raise AnsibleFilterError(str(error)) from error
 
 
-def verify_rows(plan: Json, info: Json, host: str, looks: t.Sequence[Json]) -> list[dict[str, t.Any]]:
+def verify_result(plan: Json, info: Json, host: str, looks: t.Sequence[Json]) -> dict[str, t.Any]:
     content = info["managed"]["traefik"]["content"]
     try:
         document = yaml.safe_load(content) if content else None
     except yaml.YAMLError:
         document = None
-    return _hops.rows(host, plan, info, looks, document)
+    return _hops.result(host, plan, info, looks, document)
 
 
-def verify_ended(host: str, identifier: str, reason: str = "") -> list[dict[str, t.Any]]:
+def verify_ended(host: str, identifier: str, reason: str = "") -> dict[str, t.Any]:
     return _hops.ended(host, identifier, reason)
 
 
@@ -39,6 +39,6 @@ class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {
             "verify_targets": verify_targets,
-            "verify_rows": verify_rows,
+            "verify_result": verify_result,
             "verify_ended": verify_ended,
         }

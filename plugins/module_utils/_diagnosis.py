@@ -31,8 +31,8 @@ TABLE: dict[str, Diagnosis] = {
     ),
     "CWT-102": Diagnosis(
         "host",
-        "The host, or a variable, makes a working setup impossible.",
-        "Do what the message says, and run this again.",
+        "No way in can be set up on this host.",
+        "Do what the message says, then run this again.",
     ),
     "CWT-103": Diagnosis(
         "host",

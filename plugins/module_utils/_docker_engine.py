@@ -88,9 +88,10 @@ class Events:
         return self
 
     def __next__(self) -> dict[str, t.Any]:
-        event = self.read(None)
-        assert event is not None
-        return event
+        while True:
+            event = self.read(None)
+            if event is not None:
+                return event
 
     def __enter__(self) -> Events:
         return self
@@ -289,8 +290,8 @@ def environment(inspected: dict[str, t.Any]) -> dict[str, str]:
 
 def _file(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> File:
     content = tar.extractfile(entry)
-    assert content is not None
-    return File(content.read(), entry.mode & 0o7777, entry.uid, entry.gid)
+    data = b"" if content is None else content.read()
+    return File(data, entry.mode & 0o7777, entry.uid, entry.gid)
 
 
 def _demultiplex(stream: bytes) -> bytes:

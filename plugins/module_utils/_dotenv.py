@@ -359,6 +359,9 @@ def _agree(text: str, changes: t.Mapping[str, str | None]) -> None:
             )
         if len(everywhere) != (value is not None):
             raise DotenvError(f"{key} would not be read after it is written; close every quote in the file")
+        for start, line in everywhere:
+            if "\r" in text[start:].partition("\n")[0].rstrip("\r"):
+                raise DotenvError(f"line {line}: ends in a bare carriage return, which only Laravel takes as a line end")
 
 
 def _line_keys(text: str) -> t.Iterator[tuple[str, int, int]]:

@@ -144,7 +144,7 @@ class Firewall:
         enabled = os.path.islink(f"{UNIT_FOLDER}/sysinit.target.wants/{UNIT}")
         if not self._booted:
             return enabled, None
-        _, out, _ = self._run([str(self._systemctl), "show", "--property=ActiveState", UNIT], None)
+        _code, out, _err = self._run([str(self._systemctl), "show", "--property=ActiveState", UNIT], None)
         return enabled, out.strip() == "ActiveState=active"
 
     def _nft_file(self, options: list[str], rules: str, failure: str) -> None:

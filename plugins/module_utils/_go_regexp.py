@@ -11,6 +11,7 @@ where Go means something that Python spells differently it is translated, and th
 
 from __future__ import annotations
 
+import functools
 import re
 
 _TOKEN = re.compile(
@@ -33,6 +34,7 @@ class GoRegexpError(ValueError):
     """The pattern is no regular expression of Go's, or one that Python cannot express."""
 
 
+@functools.lru_cache(maxsize=256)
 def compile_go(pattern: str) -> re.Pattern[str]:
     """Compiles a pattern of Go's regexp package. Raises GoRegexpError."""
     parts: list[str] = []

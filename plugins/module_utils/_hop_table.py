@@ -48,11 +48,6 @@ def lines(rows: t.Sequence[Row]) -> list[Line]:
     return table + _faults(rows)
 
 
-def broken(rows: t.Sequence[Row]) -> list[str]:
-    """Return ``hop (id)`` for each fault, once, in the order of the rows."""
-    return list(dict.fromkeys("{hop} ({id})".format(**row) for row in rows if not row["ok"]))
-
-
 def _cell(key: str, value: t.Any) -> str:
     if key == "ok":
         return "yes" if value else "NO"

@@ -139,7 +139,7 @@ def _both(hop: str, terminal: str, app: str, **options: t.Any) -> list[dict[str,
 
 def _published(hop: str, base: str, ports: Json, **options: t.Any) -> list[dict[str, t.Any]]:
     return [
-        dict(options, name=hop, kind=kind, url="{}:{}{}".format(base, ports[kind], path))
+        dict(options, name=hop, kind=kind, url=f"{base}:{ports[kind]}{path}")
         for kind, path in _PATHS
         if ports[kind]
     ]
@@ -208,8 +208,8 @@ def rows(
     :param host: its name.
     :param plan: the access plan.
     :param info: what ``coolify_info`` returned.
-    :param looks: one mapping for each machine looked from: ``from``, its name, and ``result``, what ``websocket_info``
-        returned there, or how Ansible failed there (``msg``).
+    :param looks: what ``websocket_info`` returned on each machine looked from, or how Ansible failed there (``msg``);
+        ``item`` is the machine's name.
     :param traefik_document: what the content of Traefik's file of ours says as YAML; None where it is no YAML.
     """
     found = _Rows(host, plan["ports"]["http"])
@@ -223,19 +223,53 @@ def rows(
     _realtime(found, info)
     _self_heal(found, info)
     for look in looks:
-        result = look["result"]
-        if "results" not in result:
-            found.not_looked(look["from"], _first_line(result.get("msg")))
-        for looked in result.get("results", []):
-            found.looked(look["from"], looked)
+        if "results" not in look:
+            found.not_looked(look["item"], _first_line(look.get("msg")))
+        for result in look.get("results", []):
+            found.looked(look["item"], result)
     return sorted(found.rows, key=lambda row: _ORDER.index(row["hop"]))
 
 
-def ended(host: str, identifier: str, reason: str = "") -> list[Row]:
-    """Return the one row of a host that could not be looked at."""
+def result(
+    host: str,
+    plan: Json,
+    info: Json,
+    looks: t.Sequence[Json],
+    traefik_document: t.Any = None,
+) -> dict[str, t.Any]:
+    """Return the rows of one host with what a reader wants to know beside them; parameters as of `rows`."""
+    found = _judged(host, rows(host, plan, info, looks, traefik_document))
+    found["plan"] = {"mode": plan["mode"], "why": plan["why"], "sides": plan["sides"], "urls": _urls(plan)}
+    found["versions"] = {
+        "coolify": info["coolify"]["version"],
+        "docker": info["docker"]["version"],
+        "proxy": " ".join(str(info["proxy"][key]) for key in ("kind", "version") if info["proxy"].get(key)),
+        "system": info["os"]["pretty_name"],
+    }
+    return found
+
+
+def ended(host: str, identifier: str, reason: str = "") -> dict[str, t.Any]:
+    """Return the result of a host that could not be looked at: one row."""
     found = _Rows(host)
     found.bad(identifier, "", "not looked", _first_line(reason))
-    return found.rows
+    return _judged(host, found.rows)
+
+
+def _judged(host: str, found: list[Row]) -> dict[str, t.Any]:
+    faults = ["{hop} ({id})".format(**row) for row in found if not row["ok"]]
+    return {"host": host, "ok": not faults, "broken": list(dict.fromkeys(faults)), "rows": found}
+
+
+def _urls(plan: Json) -> list[str]:
+    """What people open, by the sides that the plan promises."""
+    urls = []
+    if "domain" in plan["sides"]:
+        urls.append("{scheme}://{host}/".format(**plan["domain"]))
+    if "tailscale" in plan["sides"]:
+        address = _bracketed(plan["tailscale"]["ipv4"] or plan["tailscale"]["ipv6"])
+        urls.append("http://{}:{}/".format(address, plan["ports"]["http"]))
+    return urls
 
 
 def _first_line(text: t.Any) -> str:
@@ -427,7 +461,7 @@ def _environment(found: _Rows, plan: Json, info: Json) -> None:
     values = file["values"]
     differing = {key for key in wanted if (values.get(key) or "") != (wanted[key] or "")}
     detail = ", ".join(
-        "{} is {}, should be {}".format(key, _value(values.get(key)), _value(wanted[key])) for key in sorted(differing)
+        f"{key} is {_value(values.get(key))}, should be {_value(wanted[key])}" for key in sorted(differing)
     )
     if not differing:
         found.good("environment", file["path"], "as planned")

@@ -373,9 +373,9 @@ def _location(statement: _nginx_syntax.Statement) -> tuple[str, str]:
     words = statement.words[1:]
     if len(words) == 2:
         return words[0], words[1]
-    match = re.match(r"(=|\^~|~\*|~)?(.*)", words[0] if words else "", re.DOTALL)
-    assert match is not None
-    return match.group(1) or "", match.group(2)
+    word = words[0] if words else ""
+    modifier = next((modifier for modifier in ("=", "^~", "~*", "~") if word.startswith(modifier)), "")
+    return modifier, word[len(modifier) :]
 
 
 def _takes(statement: _nginx_syntax.Statement, path: str, served: bool) -> bool:

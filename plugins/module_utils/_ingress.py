@@ -225,10 +225,13 @@ def _serves(rule: Rule, want: Rule) -> bool:
         return True
     service = urlsplit(rule.service)
     try:
-        same_port = service.port == urlsplit(want.service).port
+        port, published = service.port, urlsplit(want.service).port
     except ValueError:
         return False
-    return service.scheme in ("http", "ws") and (same_port or service.hostname == "coolify-realtime")
+    if service.hostname == "coolify-realtime":
+        # A connector in Coolify's own network uses the container's ports, whatever the host publishes.
+        published = 6002 if _path_matches(want.path, _WEBSOCKET_PATHS[0]) else 6001
+    return service.scheme in ("http", "ws") and port == published
 
 
 def _is_attempt(rule: Rule, want: Rule) -> bool:

@@ -87,7 +87,7 @@ def parse(text: str) -> File:
             if words:
                 raise NginxSyntaxError("a directive ends without ';'", words[0].line)
             if not opened:
-                raise NginxSyntaxError("'}' without '{'", token.line)
+                raise NginxSyntaxError("a closing brace without its opening one", token.line)
             body = tuple(levels.pop())
             levels[-1].append(_statement(opened.pop(), token, body))
         elif not words:
@@ -102,7 +102,7 @@ def parse(text: str) -> File:
     if words:
         raise NginxSyntaxError("the last directive ends without ';'", words[0].line)
     if opened:
-        raise NginxSyntaxError("'{' without '}'", opened[-1][0].line)
+        raise NginxSyntaxError("an opening brace without its closing one", opened[-1][0].line)
     return File(tuple(outermost), tuple(comments))
 
 

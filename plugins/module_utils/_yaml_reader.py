@@ -100,6 +100,9 @@ class Alias(Node):
         self.target = target
 
 
+_AnyNode = t.TypeVar("_AnyNode", bound=Node)
+
+
 def resolve(node: Node | None) -> Node | None:
     """The node itself, or what it is an alias of."""
     while isinstance(node, Alias):
@@ -375,7 +378,7 @@ class _Reader:
         node.end = self.at
         return node
 
-    def named(self, anchor: str | None, node: t.Any) -> t.Any:
+    def named(self, anchor: str | None, node: _AnyNode) -> _AnyNode:
         if anchor is not None:
             if isinstance(node, Alias):
                 raise self.refuse("an alias cannot have an anchor of its own", node.start)
@@ -511,7 +514,7 @@ class _Reader:
         if not self.next_content():
             raise self.refuse("a [ or { is not closed")
 
-    def flow_node(self) -> t.Any:
+    def flow_node(self) -> Node:
         anchor = None
         if self.peek() == "&":
             anchor = self.anchor_name()

@@ -11,7 +11,7 @@ short_description: Shows the hops of Coolify hosts as one table
 version_added: 0.1.0
 author: selfhosted.coolify contributors (@selfhosted)
 description:
-  - Shows what P(selfhosted.coolify.verify_rows#filter) found, for all hosts of a play in one table, and below it one line
+  - Shows what P(selfhosted.coolify.verify_result#filter) found, for all hosts of a play in one table, and below it one line
     for each broken hop with its cause and the next step. In colour where the output is a terminal.
   - Keeps the whole result as JSON, if asked to. It holds no secret.
   - Does not fail for a broken hop, so that the table is whole; fail by RV(ignore:ok) afterwards.
@@ -28,10 +28,12 @@ attributes:
     description: Changes nothing on any host.
 options:
   hosts:
-    description:
-      - One mapping for each host. C(host) is its name, C(rows) its rows, C(plan) (optional) has C(mode), C(why) and
-        C(urls), C(versions) (optional) is kept in the JSON.
-      - A host without rows gets one that says that the run ended before.
+    description: Names of the hosts. One without a result gets a row that says that the run ended before.
+    type: list
+    elements: str
+    required: true
+  results:
+    description: What P(selfhosted.coolify.verify_result#filter) made for each host.
     type: list
     elements: dict
     required: true
@@ -39,16 +41,15 @@ options:
     description: File on the control node for the result as JSON.
     type: str
 seealso:
-  - plugin: selfhosted.coolify.verify_rows
+  - plugin: selfhosted.coolify.verify_result
     plugin_type: filter
 """
 
 EXAMPLES = r"""
 - name: Show one host
   selfhosted.coolify.hop_report:
-    hosts:
-      - host: "{{ inventory_hostname }}"
-        rows: "{{ plan | selfhosted.coolify.verify_rows(info, inventory_hostname, looks) }}"
+    hosts: ["{{ inventory_hostname }}"]
+    results: ["{{ plan | selfhosted.coolify.verify_result(info, inventory_hostname, seen.results) }}"]
     path: hops.json
 """
 

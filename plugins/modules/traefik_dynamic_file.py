@@ -124,9 +124,7 @@ def main() -> None:
             _replace(path, after)
         broken = _broken_neighbours(path)
     except OSError as problem:
-        module.fail_json(
-            msg=f"{problem.filename or path}: {problem.strerror}; start Coolify's proxy once to have its folder"
-        )
+        module.fail_json(msg=f"{problem.filename or path}: {problem.strerror}; start Coolify's proxy once to have its folder")
     for neighbour in broken:
         module.warn(f"Traefik loads no change while {neighbour['path']} is not valid YAML: {neighbour['error']}")
     module.exit_json(

@@ -203,7 +203,7 @@ def run(seed: int, packets: int, per_round: int) -> int:
     while sent < packets:
         rounds += 1
         ports = sorted(chance.sample([6001, 6002, 7001], chance.randint(1, 3)))
-        trusted = [random_entry(chance) for _ in range(chance.randint(0, 8))]
+        trusted = [random_entry(chance) for _number in range(chance.randint(0, 8))]
         outside = chance.sample(BRIDGES, chance.randint(0, 2))
         text = _nft_rules.ruleset(ports, trusted, outside)
         subprocess.run(["nft", "-c", "-f", "-"], input=text, text=True, check=True)
@@ -220,7 +220,7 @@ def run(seed: int, packets: int, per_round: int) -> int:
             print("the running table is read as something else:", json.dumps([ports, trusted, outside]), read)
             return 1
         cases = {}
-        for _ in range(per_round):
+        for _number in range(per_round):
             sent += 1
             cases[sent] = Packet(chance.choice(ROUTED + BRIDGES), random_source(chance, trusted), chance.choice(ports + PORTS))
             os.write(writers[cases[sent].interface], frame(cases[sent], sent))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 
@@ -99,8 +100,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def main() -> int:
     """Run the command line; an error that the person can do something about is one line."""
-    # A terminated run ends like an interrupted one: its scratch folders are removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _run(_parser().parse_args())
     except LabError as error:
@@ -110,8 +110,9 @@ def main() -> int:
         print(f"lab: the engine refused: {refused.explanation or refused}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("lab: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+        print("lab: interrupted; the same command goes on from here", file=sys.stderr, flush=True)
+        # At once: threads that wait for a machine would hold up an ordinary end for as long as that takes.
+        os._exit(130)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import docker
 import edge
 import engine
 import inventory
+import limits
 import machines
 import paths
 import pki
@@ -28,6 +29,7 @@ from topology import Wanted, parts
 def up(wanted: Wanted) -> None:
     """Bring the lab to what is wanted, from whatever is there."""
     client = engine.ensure()
+    limits.lift()
     with locked(f"lab-{wanted.prefix}"):
         products = build(client, wanted)
         way = ("tailscale" if products.control else "stand-in") if wanted.tailnet else "none"
@@ -104,6 +106,7 @@ def down(prefix: str | None, keep_engine: bool) -> None:
     client = engine.connect()
     if client is None:
         say("no engine answers: no lab can be running")
+        limits.put_back()
         engine.stop()
         return
     with contextlib.ExitStack() as stack:
@@ -123,6 +126,7 @@ def down(prefix: str | None, keep_engine: bool) -> None:
         say(f"removed {len(containers)} machines")
     if not machines.of_lab(client):
         cgroups.tidy()
+        limits.put_back()
     if keep_engine:
         return
     others = client.containers.list(all=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import hostimages
 import images
 import inner
 import tailnet
-from together import locked, together
+from together import locked, pool, together
 from topology import Wanted
 
 
@@ -31,12 +30,12 @@ def build(client: docker.DockerClient, wanted: Wanted) -> Products:
     systems = {name: hostimages.SYSTEMS[name] for name in hostimages.SYSTEMS if name in {"trixie", *wanted.systems}}
     with locked("build"):
         images.clear_scratch()
-        with ThreadPoolExecutor(max_workers=6) as pool:
+        with pool() as workers:
             # The slow steps wait for the network and for the compiler in turn: all at once.
-            inside = pool.submit(inner.ensure, client)
-            agent = pool.submit(hostimages.tailscaled)
+            inside = workers.submit(inner.ensure, client)
+            agent = workers.submit(hostimages.tailscaled)
             together(hostimages.base, [(client, system) for system in systems.values()])
-            outside = pool.submit(edge.ensure, client)
+            outside = workers.submit(edge.ensure, client)
             hosts = together(hostimages.ensure, [(client, system, agent.result()) for system in systems.values()])
             control = tailnet.control_image(client) if wanted.tailnet and agent.result() else None
             return Products(dict(zip(systems, hosts)), outside.result(), control, inside.result())

@@ -26,8 +26,22 @@ def locked(name: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Give an executor that is waited for at the end, except by somebody who interrupts."""
+    workers = ThreadPoolExecutor(max_workers=6)
+    wait = True
+    try:
+        yield workers
+    except KeyboardInterrupt:
+        wait = False
+        raise
+    finally:
+        workers.shutdown(wait=wait, cancel_futures=not wait)
+
+
 def together(function: Callable[..., _T], calls: Iterable[tuple[Any, ...]]) -> list[_T]:
     """Call a function with each of these arguments at the same time; results in order, the first failure is raised."""
-    with ThreadPoolExecutor(max_workers=6) as pool:
-        futures = [pool.submit(function, *arguments) for arguments in calls]
+    with pool() as workers:
+        futures = [workers.submit(function, *arguments) for arguments in calls]
         return [future.result() for future in futures]

@@ -28,7 +28,8 @@ warp-routing:
 """,
     "wide dashes": "ingress:\n    -   hostname: coolify.example.com\n        service: http://localhost:8000\n"
     "    -   service: http_status:404\n",
-    "dash on a line of its own": "ingress:\n  -\n    hostname: coolify.example.com\n    service: http://localhost:8000\n"
+    "dash on a line of its own": "ingress:\n  -\n"
+    "    hostname: coolify.example.com\n    service: http://localhost:8000\n"
     "  -\n    service: http_status:404\n",
     "fields in another order": "ingress:\n  - service: http://localhost:8000\n    hostname: coolify.example.com\n" + TAIL,
     "comments everywhere": """\
@@ -46,19 +47,21 @@ ingress:   # first match wins
 """,
     "comment indented otherwise": "ingress:\n# left\n  - hostname: coolify.example.com\n      # right\n"
     "    service: http://localhost:8000\n        # far right\n" + TAIL,
-    "blank lines between": "ingress:\n\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n\n\n" + TAIL + "\n",
-    "tabs in comments": "ingress:\n  -\thostname: coolify.example.com\n".replace("-\t", "- ")
-    + "    service: http://localhost:8000\t#\ttab\n#\ttab\n" + TAIL,
+    "blank lines between": "ingress:\n\n  - hostname: coolify.example.com\n"
+    "    service: http://localhost:8000\n\n\n" + TAIL + "\n",
+    "tabs in comments": "ingress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000 #\ttab\n#\ttab\n" + TAIL,
     "no last line break": "ingress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n"
     "  - service: http_status:404",
-    "crlf": "tunnel: abc\r\ningress:\r\n  # c\r\n  - hostname: coolify.example.com\r\n    service: http://localhost:8000\r\n"
+    "crlf": "tunnel: abc\r\ningress:\r\n  # c\r\n"
+    "  - hostname: coolify.example.com\r\n    service: http://localhost:8000\r\n"
     "  - service: http_status:404\r\n",
     "byte order mark": "\ufeffingress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
     "document markers": "---\ningress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL + "...\n",
     "single quotes": "ingress:\n  - hostname: 'coolify.example.com'\n    service: 'http://localhost:8000'\n" + TAIL,
-    "double quotes with escapes": 'ingress:\n  - "hostname": "coolify.example\\u002ecom"\n    "service": "http:\\/\\/localhost:8000"\n'
-    + TAIL,
-    "flow on one line": "ingress: [{hostname: coolify.example.com, service: 'http://localhost:8000'}, {service: 'http_status:404'}]\n",
+    "double quotes with escapes": "ingress:\n"
+    '  - "hostname": "coolify.example\\u002ecom"\n    "service": "http:\\/\\/localhost:8000"\n' + TAIL,
+    "flow on one line": "ingress: [{hostname: coolify.example.com, "
+    "service: 'http://localhost:8000'}, {service: 'http_status:404'}]\n",
     "flow over lines": """\
 ingress: [
   {hostname: coolify.example.com, service: "http://localhost:8000"},  # c
@@ -67,15 +70,18 @@ ingress: [
   },
 ]
 """,
-    "flow rules in a block list": "ingress:\n  - {hostname: coolify.example.com, service: 'http://localhost:8000'}\n"
+    "flow rules in a block list": "ingress:\n"
+    "  - {hostname: coolify.example.com, service: 'http://localhost:8000'}\n"
     "  - {service: 'http_status:404'}\n",
     "json": '{"tunnel": "abc", "ingress": [{"hostname": "coolify.example.com", "service": "http://localhost:8000"},'
     ' {"service": "http_status:404"}]}\n',
-    "anchor and alias of a name": "ingress:\n  - hostname: &name coolify.example.com\n    path: ^/x\n    service: http://localhost:1\n"
+    "anchor and alias of a name": "ingress:\n  - hostname: &name coolify.example.com\n"
+    "    path: ^/x\n    service: http://localhost:1\n"
     "  - hostname: *name\n    service: http://localhost:8000\n" + TAIL,
-    "merge key": "x-origin: &origin\n  service: http://localhost:8000\ningress:\n  - <<: *origin\n    hostname: coolify.example.com\n"
-    + TAIL,
-    "anchor of a whole rule": "ingress:\n  - &rule\n    hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
+    "merge key": "x-origin: &origin\n  service: http://localhost:8000\n"
+    "ingress:\n  - <<: *origin\n    hostname: coolify.example.com\n" + TAIL,
+    "anchor of a whole rule": "ingress:\n  - &rule\n"
+    "    hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
     "originRequest": """\
 ingress:
   - hostname: coolify.example.com
@@ -105,7 +111,8 @@ ingress:
     service: http://localhost:8000
   - service: http_status:404
 """,
-    "bare app, flow": "ingress: [{hostname: coolify.example.com, path: /app, service: 'ws://127.0.0.1:6001'}, {service: 'http_status:404'}]\n",
+    "bare app, flow": "ingress: [{hostname: coolify.example.com, "
+    "path: /app, service: 'ws://127.0.0.1:6001'}, {service: 'http_status:404'}]\n",
     "right already, by other addresses": """\
 ingress:
   - hostname: coolify.example.com
@@ -120,19 +127,21 @@ ingress:
 """,
     "many hosts": "ingress:\n"
     + "".join(f"  - hostname: h{n}.example.com\n    service: http://localhost:{9000 + n}\n" for n in range(20))
-    + "  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
-    "other keys after": "ingress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL
+    + "  - hostname: coolify.example.com\n    service: http://localhost:8000\n"
+    + TAIL,
+    "other keys after": "ingress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n"
+    + TAIL
     + "\n# limits\noriginRequest:\n  connectTimeout: 30s\nmetrics: 0.0.0.0:2000\n",
     "block scalar elsewhere": "notes: |\n  ingress:\n    - hostname: no\n  # no comment\n\ningress:\n"
     "  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
-    "plain value over two lines": "description: one\n  two\ningress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n"
-    + TAIL,
-    "unix sockets and ssh": "ingress:\n  - hostname: ssh.example.com\n    service: ssh://localhost:22\n  - hostname: s.example.com\n"
-    "    service: unix:/run/s.sock\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
-    "rule for all hosts by path": "ingress:\n  - path: ^/app\n    service: http://localhost:3000\n  - hostname: coolify.example.com\n"
+    "plain value over two lines": "description: one\n  two\ningress:\n"
+    "  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
+    "unix sockets and ssh": "ingress:\n  - hostname: ssh.example.com\n"
+    "    service: ssh://localhost:22\n  - hostname: s.example.com\n"
+    "    service: unix:/run/s.sock\n  - hostname: coolify.example.com\n"
     "    service: http://localhost:8000\n" + TAIL,
-    "not utf-8": b"# caf\xe9\ningress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n".decode(
-        "utf-8", "surrogateescape"
-    )
-    + TAIL,
+    "rule for all hosts by path": "ingress:\n  - path: ^/app\n"
+    "    service: http://localhost:3000\n  - hostname: coolify.example.com\n"
+    "    service: http://localhost:8000\n" + TAIL,
+    "not utf-8": "# caf\udce9\ningress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
 }

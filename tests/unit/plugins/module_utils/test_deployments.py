@@ -13,10 +13,10 @@ DATABASE = {
 class FakeEngine:
     """Answers as the engine does; `counts` are psql's answers, the last one for ever."""
 
-    def __init__(self, counts=("0",), images=("coollabsio/coolify:4.3.0",), database=DATABASE, status=0):
+    def __init__(self, counts=("0",), images=("coollabsio/coolify:4.3.0",), container=..., status=0):
         self.counts = list(counts)
         self.images = images
-        self.database = database
+        self.container = DATABASE if container is ... else container
         self.status = status
         self.commands = []
 
@@ -26,7 +26,7 @@ class FakeEngine:
 
     def inspect(self, name):
         assert name == "coolify-db"
-        return self.database
+        return self.container
 
     def exec(self, container, argv, user=None):
         self.commands.append(argv)
@@ -63,8 +63,8 @@ def test_a_deployment_to_this_host_is_seen_by_its_image(image, found):
 @pytest.mark.parametrize(
     ("engine", "reason"),
     [
-        (FakeEngine(database=None), "no container coolify-db"),
-        (FakeEngine(database={**DATABASE, "State": {"Running": False}}), "does not run"),
+        (FakeEngine(container=None), "no container coolify-db"),
+        (FakeEngine(container={**DATABASE, "State": {"Running": False}}), "does not run"),
         (FakeEngine(['role "secret" does not exist'], status=2), "status 2"),
         (FakeEngine(["nonsense"]), "status 0"),
     ],

@@ -149,6 +149,7 @@ def test_removes_every_line_of_a_key():
         ('X=1 # say="hi\nPUSHER_HOST=a\nY="2"\n', "line 2: .* finds PUSHER_HOST"),
         ('X="never closed\nPUSHER_HOST=a\n', "quote is not closed"),
         ("'PUSHER HOST'\n", "neither a variable"),
+        ("PUSHER_HOST=a\rX=1\n", "bare carriage return"),
         ('"PUSHER_PORT"=1\n', "Compose cannot read"),
     ],
 )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.selfhosted.coolify.plugins.module_utils import _ingress, _undo
 
 sys.path.insert(0, str(Path(__file__).parent))
-from ingress_corpus import FILES
+from ingress_corpus import FILES, TAIL
 
 FIXTURES = Path(__file__).parent / "fixtures" / "ingress"
 HOST = "coolify.example.com"
@@ -23,7 +23,16 @@ WANTED = [
     {"path": "^/apps?/", "service": "http://localhost:6001"},
 ]
 OURS = ["/terminal/ws", "/app/key", "/apps/coolify/events"]
-OTHERS = ["/", "/api/v1/applications", "/project/u/environment/u/application/u", "/terminal", "/application", "/login", "/terminal/wsx"]
+OTHERS = [
+    "/",
+    "/api/v1/applications",
+    "/project/u/environment/u/application/u",
+    "/terminal",
+    "/application",
+    "/login",
+    "/terminal/wsx",
+]
+IN_ONE_LINE = ("flow on one line", "flow over lines", "json", "bare app, flow")
 HOSTS = [HOST, "a.example.com", "example.com", "coolify.example.org"]
 
 
@@ -47,7 +56,7 @@ def answers(rules, urls):
     return [_ingress.first_match(rules, url) for url in urls]
 
 
-@pytest.mark.parametrize(("line", "expected"), zip(table("lists.txt"), table("answers.txt")))
+@pytest.mark.parametrize(("line", "expected"), list(zip(table("lists.txt"), table("answers.txt"))))
 def test_first_match_agrees_with_go(line, expected):
     rules = [_ingress.Rule(*field.split("|", 1), f"http://localhost:{n}") for n, field in enumerate(line.split())]
     rules.append(_ingress.Rule("", "", "http_status:404"))
@@ -73,7 +82,7 @@ def test_corpus_is_routed_and_nothing_else_changes(name):
             url = f"https://{host}{path}"
             assert _ingress.first_match(result.rules, url) == _ingress.first_match(before, url), url
     for line in text.splitlines():
-        if "path:" not in line and not text.startswith("{") and "[" not in line:
+        if "path:" not in line and name not in IN_ONE_LINE:
             assert line in result.text.splitlines()
 
 
@@ -120,7 +129,7 @@ def test_changed_port_replaces_the_rule_of_before():
 
 
 def test_another_service_with_the_same_path_keeps_what_is_not_ours():
-    text = f"ingress:\n  - hostname: {HOST}\n    path: /app\n    service: http://localhost:9000\n  - service: http_status:404\n"
+    text = f"ingress:\n  - hostname: {HOST}\n    path: /app\n    service: http://localhost:9000\n" + TAIL
     result = _ingress.apply(text, HOST, WANTED)
     assert result.swallowed == []
     assert _ingress.first_match(result.rules, f"https://{HOST}/applications").service == "http://localhost:9000"
@@ -132,7 +141,7 @@ def test_another_service_with_the_same_path_keeps_what_is_not_ours():
         ("tunnel: abc\n", "no rules under 'ingress'"),
         ("ingress:\n", "no rules under 'ingress'"),
         ("ingress: []\n", "no rules under 'ingress'"),
-        (f"ingress:\n  - hostname: {HOST}\n    service: http://localhost:8000\n", "add as its last line: - service: http_status:404"),
+        (f"ingress:\n  - hostname: {HOST}\n    service: http://localhost:8000\n", "as its last line: - service: http_status:404"),
         ("ingress:\n  - service: http://x:1\n  - service: http_status:404\n", "ingress rule 1 has neither"),
         ("ingress:\n  - hostname: *.b\n    service: http://x:1\n", "must be quoted .line 2, column 15"),
         ("ingress:\n\t- service: http://x:1\n", "tab"),
@@ -142,14 +151,14 @@ def test_another_service_with_the_same_path_keeps_what_is_not_ours():
         ("ingress:\n  - hostname: a\n", "rule 1 has no service"),
         ("ingress:\n  - path: [a]\n    service: b\n", "rule 1: write path as plain"),
         ("ingress:\n  - path: |\n      a\n    service: b\n", "rule 1: write path as plain"),
-        (f"ingress:\n  - hostname: {HOST}\n    path: (?!x)\n    service: http://x:1\n  - service: http_status:404\n", "the group"),
+        (f"ingress:\n  - hostname: {HOST}\n    path: (?!x)\n    service: http://x:1\n" + TAIL, "the group"),
         (
-            f"x: &x {{hostname: {HOST}, path: /app, service: 'http://localhost:6001'}}\ningress:\n  - *x\n  - service: http_status:404\n",
+            f"x: &x {{hostname: {HOST}, path: /app, service: 'http://localhost:6001'}}\ningress:\n  - *x\n" + TAIL,
             "change it by hand",
         ),
         (
-            f"ingress:\n  - hostname: &n {HOST}\n    service: http://localhost:8000\n  - hostname: *n\n    path: ^/apps?/\n"
-            "    service: http://localhost:6001\n  - service: http_status:404\n",
+            (f"ingress:\n  - hostname: &n {HOST}\n    service: http://localhost:8000\n"
+            "  - hostname: *n\n    path: ^/apps?/\n    service: http://localhost:6001\n  - service: http_status:404\n"),
             "by hand, in this order",
         ),
     ],
@@ -168,13 +177,26 @@ RULES = st.builds(
     _ingress.Rule,
     st.sampled_from([*HOSTS, "*.example.com", ""]),
     st.sampled_from(
-        ["", "", "/app", "^/app/", "^/apps?/", "/terminal/ws", "^/terminal/ws$", "^/terminal", "^/api", "ws$", ".*", "^/(app|apps)/"]
+        [
+            "",
+            "",
+            "/app",
+            "^/app/",
+            "^/apps?/",
+            "/terminal/ws",
+            "^/terminal/ws$",
+            "^/terminal",
+            "^/api",
+            "ws$",
+            ".*",
+            "^/(a|apps)/",
+        ]
     ),
     st.sampled_from([f"http://localhost:{port}" for port in (8000, 80, 6001, 6002)] + ["http://coolify-realtime:6001"]),
 ).filter(lambda rule: rule.hostname or rule.path)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(RULES, max_size=6))
 def test_any_list_ends_with_both_paths_routed_and_every_other_answer_as_before(rules):
     text = listed([*rules, _ingress.Rule("", "", "http_status:404")])
@@ -194,7 +216,7 @@ def test_any_list_ends_with_both_paths_routed_and_every_other_answer_as_before(r
     assert _undo.original(_undo.Memory(text, result.text), result.text) == text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(sorted(FILES)), st.integers(0, 30), st.sampled_from(["# mine\n", ""]))
 def test_a_change_made_meanwhile_survives_the_way_back(name, line, inserted):
     original = FILES[name]

@@ -31,7 +31,8 @@ def test_our_routers_win_over_any_rule_for_the_whole_host():
 
 
 @pytest.mark.parametrize(
-    "host", ["", "a`) || Host(`b", "a b", "a/b", "a:1", "https://a", "*.a", "a..b", "-a", "a-", "a\n", "a" * 64, "a." * 130 + "b", "{a}"]
+    "host",
+    ["", "a`) || Host(`b", "a b", "a/b", "a:1", "https://a", "*.a", "a..b", "-a", "a-", "a\n", "a" * 64, "a." * 130 + "b", "{a}"],
 )
 def test_no_host_carries_rule_syntax(host):
     with pytest.raises(ValueError, match="coolify_domain"):

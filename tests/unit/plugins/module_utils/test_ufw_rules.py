@@ -6,10 +6,10 @@ import pytest
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils import _ufw_rules
 
-TAILNET = [
+TAILNET = (
     {"source": "100.64.0.0/10", "interface": "tailscale0"},
     {"source": "fd7a:115c:a1e0::/48", "interface": "tailscale0"},
-]
+)
 
 
 def there(source, port, **other):

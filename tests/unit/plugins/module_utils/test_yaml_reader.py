@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils import _yaml_reader as reader
@@ -16,9 +16,7 @@ TOKENS = [
     "\n# c\n", "&x y", "*x", " |", "---", "!t",
 ]  # fmt: skip
 WORDS = st.text("ab*#:-/'\"[]{},&!|>%@` ", min_size=0, max_size=8)
-TREES = st.recursive(
-    WORDS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3), max_leaves=8
-)
+TREES = st.recursive(WORDS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3), max_leaves=8)
 
 
 def plain(node):
@@ -31,7 +29,7 @@ def plain(node):
 
 
 def oracle(text):
-    found = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader makes nothing but text
+    found = yaml.load(text, Loader=yaml.BaseLoader)
     return "" if found is None else found
 
 
@@ -43,20 +41,16 @@ def same(ours, theirs):
     return ours is None or ours == theirs
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.lists(st.sampled_from(TOKENS), max_size=10).map("".join))
 def test_what_it_reads_is_what_pyyaml_reads(text):
     try:
         ours = plain(reader.read(text))
     except reader.YamlError:
         return
-    try:
-        theirs = oracle(text)
-    except yaml.YAMLError as error:
-        # PyYAML alone keeps the old rule that an anchor's name is used once in a document.
-        assert "anchor" in str(error)
-        return
-    assert same(ours, theirs), (ours, theirs)
+    # PyYAML alone keeps the old rule that an anchor's name is used once in a document.
+    assume(text.count("&x") < 2)
+    assert same(ours, oracle(text))
 
 
 @settings(max_examples=300, deadline=None)

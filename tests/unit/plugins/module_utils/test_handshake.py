@@ -1,0 +1,476 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Handshakes with servers that answer as a Coolify does, that answer wrongly, and that mean harm."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import socket
+import struct
+import threading
+import time
+import typing as t
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _diagnosis, _handshake, _websocket
+
+DEADLINE = 0.5
+Serve = t.Callable[[socket.socket, bytes], None]
+
+
+@contextlib.contextmanager
+def server(serve: Serve, read_request: bool = True) -> t.Iterator[int]:
+    """A server for one connection; ``serve`` gets the socket and the request."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        with contextlib.suppress(OSError):
+            connection, _address = listener.accept()
+            with connection:
+                connection.settimeout(5)
+                request = b""
+                while read_request and b"\r\n\r\n" not in request:
+                    data = connection.recv(4096)
+                    if not data:
+                        return
+                    request += data
+                serve(connection, request)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.close()
+        thread.join(2)
+
+
+def target(port: int, kind: str = "app", expect: str = "open", **changes: t.Any) -> dict[str, t.Any]:
+    path = {"app": "/app/", "terminal": "/terminal/ws", "http": "/"}[kind]
+    options = {
+        "name": "hop",
+        "url": f"http://127.0.0.1:{port}{path}",
+        "kind": kind,
+        "expect": expect,
+        "connect_to": None,
+        "validate_certs": True,
+    }
+    return dict(options, **changes)
+
+
+def look(serve: Serve, kind: str = "app", expect: str = "open", app_key: str | None = None, **changes: t.Any) -> dict[str, t.Any]:
+    with server(serve) as port:
+        begin = time.monotonic()
+        result = _handshake.probe_all([target(port, kind, expect, **changes)], DEADLINE, app_key)[0]
+        assert time.monotonic() - begin < DEADLINE + 0.2
+    return result
+
+
+def accept_of(request: bytes) -> bytes:
+    key = next(line for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:")).split(b": ")[1]
+    return base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+
+
+def upgrade(request: bytes, more: bytes = b"") -> bytes:
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        + accept_of(request) + b"\r\n" + more + b"\r\n"
+    )
+
+
+def frame(payload: bytes, opcode: int = 1, final: bool = True) -> bytes:
+    head = bytes([(0x80 if final else 0) | opcode])
+    if len(payload) < 126:
+        return head + bytes([len(payload)]) + payload
+    return head + bytes([126]) + struct.pack("!H", len(payload)) + payload
+
+
+def event(name: str, **data: t.Any) -> bytes:
+    return frame(json.dumps({"event": name, "data": json.dumps(data)}).encode())
+
+
+ESTABLISHED = event("pusher:connection_established", socket_id="1.1", activity_timeout=30)
+UNKNOWN_KEY = event("pusher:error", code=4001, message="App key does not exist.")
+
+
+def answering(answer: bytes) -> Serve:
+    return lambda connection, _request: connection.sendall(answer)
+
+
+def upgrading(*frames: bytes, more: bytes = b"") -> Serve:
+    def serve(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(upgrade(request, more) + b"".join(frames))
+        connection.recv(4096)
+
+    return serve
+
+
+# -- what a Coolify answers (facts 9 and 10) -----------------------------------------------------------------------------
+
+
+def test_established_connection_with_the_real_key() -> None:
+    result = look(upgrading(ESTABLISHED), app_key="real-key")
+    assert (result["ok"], result["status"], result["seen"]) == (True, 101, "101 established")
+    assert set(result["phases"]) == {"dns", "tcp", "http", "frame"}
+
+
+def test_refused_probe_key_proves_the_route() -> None:
+    assert look(upgrading(UNKNOWN_KEY))["ok"]
+
+
+def test_refused_real_key_is_a_fault() -> None:
+    result = look(upgrading(UNKNOWN_KEY), app_key="real-key")
+    assert result["diagnosis"]["id"] == "CWT-936"
+
+
+def test_key_is_asked_for_and_in_no_result() -> None:
+    asked = []
+
+    def serve(connection: socket.socket, request: bytes) -> None:
+        asked.append(request)
+        connection.sendall(upgrade(request) + event("pusher:error", code=4001, message="App key Xk7/key does not exist."))
+
+    result = look(serve, app_key="Xk7/key")
+    assert b"GET /app/Xk7%2Fkey?protocol=7" in asked[0]
+    assert "Xk7" not in json.dumps(result)
+
+
+def test_pings_before_the_greeting_are_passed_over() -> None:
+    assert look(upgrading(frame(b"", 9), frame(b"x", 10), ESTABLISHED), app_key="k")["ok"]
+
+
+def test_greeting_in_pieces() -> None:
+    payload = json.dumps({"event": "pusher:connection_established"}).encode()
+    assert look(upgrading(frame(payload[:9], 1, False), frame(b"", 9), frame(payload[9:], 0)), app_key="k")["ok"]
+
+
+def test_terminal_without_login() -> None:
+    result = look(answering(b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 12\r\n\r\nUnauthorized"), "terminal")
+    assert (result["ok"], result["seen"]) == (True, "401")
+
+
+def test_terminal_with_login() -> None:
+    assert look(upgrading(), "terminal")["ok"]
+
+
+def test_early_hints_before_the_answer() -> None:
+    def serve(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + upgrade(request))
+
+    assert look(serve, "terminal")["ok"]
+
+
+def test_page() -> None:
+    assert look(answering(b"HTTP/1.0 200 OK\r\n\r\n"), "http")["ok"]
+
+
+def test_expected_status() -> None:
+    assert look(answering(b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n"), "http", status=302)["ok"]
+
+
+# -- what stands in the way ----------------------------------------------------------------------------------------------
+
+ANSWERS = {
+    "404": (b"HTTP/1.1 404 Not Found\r\n\r\n", "CWT-911"),
+    "page": (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", "CWT-912"),
+    "redirect": (b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n", "CWT-913"),
+    "redirect loop": (b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1/app/\r\n\r\n", "CWT-913"),
+    "access login": (b"HTTP/1.1 302 Found\r\nLocation: https://t.cloudflareaccess.com/cdn-cgi/access/login/x?kid=S3CRET\r\n\r\n", "CWT-831"),
+    "bad gateway": (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "CWT-914"),
+    "unavailable": (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "CWT-914"),
+    "gateway timeout": (b"HTTP/1.1 504 Gateway Timeout\r\n\r\n", "CWT-914"),
+    "tunnel down": (b"HTTP/1.1 530 \r\n\r\n", "CWT-832"),
+    "headers lost": (b"HTTP/1.1 426 Upgrade Required\r\n\r\n", "CWT-915"),
+    "bad request": (b"HTTP/1.1 400 Bad Request\r\n\r\n", "CWT-915"),
+    "basic auth": (b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=x\r\n\r\n", "CWT-916"),
+    "forbidden": (b"HTTP/1.1 403 Forbidden\r\n\r\n", "CWT-916"),
+    "server error": (b"HTTP/1.1 500 Error\r\n\r\n", "CWT-917"),
+    "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n", "CWT-921"),
+    "TLS alert": (b"\x15\x03\x01\x00\x02\x02\x0a", "CWT-921"),
+    "HTTP/2": (b"HTTP/2 200\r\n\r\n", "CWT-921"),
+    "broken header": (b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n", "CWT-921"),
+    "half a header": (b"HTTP/1.1 101 Switch", "CWT-921"),
+    "nothing": (b"", "CWT-904"),
+}
+
+
+@pytest.mark.parametrize("kind", ["terminal", "app"])
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_wrong_answer(name: str, kind: str) -> None:
+    answer, identifier = ANSWERS[name]
+    result = look(answering(answer), kind)
+    assert (result["ok"], result["diagnosis"]["id"]) == (False, identifier)
+    assert "S3CRET" not in json.dumps(result)
+
+
+def trickle(data: bytes) -> Serve:
+    def serve(connection: socket.socket, _request: bytes) -> None:
+        for byte in data:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.02)
+
+    return serve
+
+
+def silence(connection: socket.socket, _request: bytes) -> None:
+    connection.recv(1)
+
+
+def endless(piece: bytes, head: bool = False) -> Serve:
+    def serve(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(upgrade(request) if head else b"")
+        while True:
+            connection.sendall(piece)
+
+    return serve
+
+
+def wrong_accept(connection: socket.socket, _request: bytes) -> None:
+    connection.sendall(upgrade(b"Sec-WebSocket-Key: bm90IHlvdXJz") + ESTABLISHED)
+    connection.recv(1)
+
+
+def no_upgrade_header(connection: socket.socket, request: bytes) -> None:
+    connection.sendall(upgrade(request).replace(b"Upgrade: websocket\r\n", b"") + ESTABLISHED)
+    connection.recv(1)
+
+
+def reset(connection: socket.socket, _request: bytes) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def then_reset(connection: socket.socket, request: bytes) -> None:
+    connection.sendall(upgrade(request))
+    time.sleep(0.05)
+    reset(connection, request)
+
+
+HOSTILE: dict[str, tuple[Serve, str]] = {
+    "silence": (silence, "CWT-905"),
+    "reset": (reset, "CWT-904"),
+    "trickle": (trickle(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n" + b"X: y\r\n" * 99), "CWT-906"),
+    "endless header line": (endless(b"HTTP/1.1 101 X" + b"x" * 65536), "CWT-922"),
+    "endless headers": (endless(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 9999), "CWT-922"),
+    "endless 100 Continue": (endless(b"HTTP/1.1 100 Continue\r\n\r\n"), "CWT-922"),
+    "endless noise": (endless(b"\0" * 65536), "CWT-921"),
+    "wrong accept": (wrong_accept, "CWT-923"),
+    "no upgrade header": (no_upgrade_header, "CWT-923"),
+    "extension": (upgrading(ESTABLISHED, more=b"Sec-WebSocket-Extensions: permessage-deflate\r\n"), "CWT-924"),
+    "subprotocol": (upgrading(ESTABLISHED, more=b"Sec-WebSocket-Protocol: chat\r\n"), "CWT-924"),
+    "masked frame": (upgrading(bytes([0x81, 0x82, 1, 2, 3, 4, 5, 6])), "CWT-931"),
+    "compressed frame": (upgrading(bytes([0xC1, 2]) + b"{}"), "CWT-931"),
+    "reserved opcode": (upgrading(bytes([0x83, 0])), "CWT-931"),
+    "fragmented ping": (upgrading(bytes([0x09, 0])), "CWT-931"),
+    "long ping": (upgrading(bytes([0x89, 126, 0, 200]) + b"x" * 200), "CWT-931"),
+    "continuation of nothing": (upgrading(frame(b"x", 0)), "CWT-931"),
+    "message in a message": (upgrading(frame(b"x", 1, False), frame(b"y", 1)), "CWT-931"),
+    "oversized frame": (upgrading(bytes([0x81, 127]) + struct.pack("!Q", 1 << 40)), "CWT-932"),
+    "negative length": (upgrading(bytes([0x81, 127]) + b"\xff" * 8), "CWT-932"),
+    "endless pings": (endless(frame(b"", 9) * 999, head=True), "CWT-932"),
+    "endless pieces": (endless(frame(b"", 0, False) * 999, head=True), "CWT-931"),
+    "endless empty pieces": (upgrading(frame(b"", 1, False), frame(b"", 0, False) * 65536), "CWT-932"),
+    "closed at once": (upgrading(frame(struct.pack("!H", 1011) + b"\x1b[31m", 8)), "CWT-933"),
+    "closed without code": (upgrading(frame(b"", 8)), "CWT-933"),
+    "ended after 101": (lambda connection, request: connection.sendall(upgrade(request)), "CWT-933"),
+    "reset after 101": (then_reset, "CWT-933"),
+    "silence after 101": (upgrading(), "CWT-934"),
+    "half a frame": (upgrading(ESTABLISHED[:9]), "CWT-934"),
+    "binary noise": (upgrading(frame(b"\xff\xfe", 2)), "CWT-935"),
+    "no JSON": (upgrading(frame(b"hello")), "CWT-935"),
+    "JSON of another kind": (upgrading(frame(b"[1]")), "CWT-935"),
+    "deep JSON": (upgrading(frame(b"[" * 60000)), "CWT-935"),
+    "deep data": (upgrading(frame(json.dumps({"event": "x", "data": "[" * 60000}).encode())), "CWT-935"),
+    "another event": (upgrading(event("chat")), "CWT-935"),
+    "error without code": (upgrading(event("pusher:error")), "CWT-935"),
+    "code of another type": (upgrading(event("pusher:error", code="4001")), "CWT-935"),
+    "over quota": (upgrading(event("pusher:error", code=4004)), "CWT-937"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_hostile_server(name: str) -> None:
+    serve, identifier = HOSTILE[name]
+    result = look(serve)
+    assert (result["ok"], result["diagnosis"]["id"]) == (False, identifier)
+    assert result["seen"].isprintable()
+    assert len(json.dumps(result)) < 2000
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=300), st.booleans())
+def test_any_bytes_give_a_diagnosis(data: bytes, after_upgrade: bool) -> None:
+    def serve(connection: socket.socket, request: bytes) -> None:
+        connection.sendall((upgrade(request) if after_upgrade else b"") + data)
+
+    result = look(serve)
+    assert result["ok"] is False
+    assert result["diagnosis"]["id"] in _diagnosis.TABLE
+
+
+# -- before anything is answered -------------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_refused() -> None:
+    result = _handshake.probe_all([target(free_port())], DEADLINE)[0]
+    assert (result["diagnosis"]["id"], result["seen"]) == ("CWT-901", "refused")
+
+
+def test_refused_is_closed() -> None:
+    assert _handshake.probe_all([target(free_port(), expect="closed")], DEADLINE)[0]["ok"]
+
+
+@pytest.mark.parametrize("serve", [reset, answering(b"")], ids=["reset", "ended"])
+def test_end_before_an_answer_is_closed(serve: Serve) -> None:
+    assert look(serve, expect="closed")["ok"]
+
+
+@pytest.mark.parametrize("serve", [upgrading(UNKNOWN_KEY), answering(b"HTTP/1.1 404 No\r\n\r\n"), answering(b"SSH-2.0\r\n"), silence])
+def test_whatever_answers_is_open(serve: Serve) -> None:
+    result = look(serve, expect="closed")
+    assert (result["ok"], result["diagnosis"]["id"]) == (False, "CWT-601")
+
+
+def test_unknown_name() -> None:
+    result = _handshake.probe_all([target(80, url="http://coolify.invalid/app/")], 2.0)[0]
+    assert result["diagnosis"]["id"] in ("CWT-811", "CWT-812")
+
+
+def test_resolver_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: time.sleep(2))
+    begin = time.monotonic()
+    result = _handshake.probe_all([target(80)], DEADLINE)[0]
+    assert time.monotonic() - begin < DEADLINE + 0.2
+    assert result["diagnosis"]["id"] == "CWT-812"
+
+
+def test_second_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(upgrading(UNKNOWN_KEY)) as port:
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", one)) for one in (free_port(), port)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: found)
+        assert _handshake.probe_all([target(port)], DEADLINE)[0]["ok"]
+
+
+def test_connects_elsewhere_under_the_same_name() -> None:
+    asked = []
+
+    def serve(connection: socket.socket, request: bytes) -> None:
+        asked.append(request)
+        connection.sendall(upgrade(request) + UNKNOWN_KEY)
+
+    with server(serve) as port:
+        result = _handshake.probe_all(
+            [target(port, url=f"http://coolify.invalid:{port}/app/", connect_to="127.0.0.1")], DEADLINE
+        )[0]
+    assert result["ok"]
+    assert f"Host: coolify.invalid:{port}".encode() in asked[0]
+
+
+def test_tls_with_a_server_that_speaks_none() -> None:
+    with server(lambda connection, _request: connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n"), read_request=False) as port:
+        result = _handshake.probe_all([target(port, url=f"https://127.0.0.1:{port}/app/")], DEADLINE)[0]
+    assert result["diagnosis"]["id"] == "CWT-824"
+
+
+def test_tls_without_an_answer() -> None:
+    with server(lambda connection, _request: time.sleep(DEADLINE), read_request=False) as port:
+        result = _handshake.probe_all([target(port, url=f"https://127.0.0.1:{port}/app/")], DEADLINE)[0]
+    assert result["diagnosis"]["id"] == "CWT-905"
+
+
+def test_all_at_once_in_their_order() -> None:
+    with server(silence) as one, server(upgrading(UNKNOWN_KEY)) as two, server(silence) as three:
+        begin = time.monotonic()
+        results = _handshake.probe_all([target(port, name=str(port)) for port in (one, two, three)], DEADLINE)
+        assert time.monotonic() - begin < DEADLINE + 0.2
+    assert [(result["name"], result["ok"]) for result in results] == [(str(one), False), (str(two), True), (str(three), False)]
+
+
+# -- options ---------------------------------------------------------------------------------------------------------------
+
+REFUSED_OPTIONS = {
+    "scheme": ({"url": "ftp://x/"}, "url"),
+    "no host": ({"url": "http:///app/"}, "url"),
+    "port": ({"url": "http://x:99999/"}, "url"),
+    "password": ({"url": "http://a:b@x/"}, "url"),
+    "line break": ({"url": "http://x/a\u2028b"}, "url"),
+    "blank": ({"url": "http://x/å"}, "url"),
+    "kind": ({"kind": "ws"}, "kind"),
+    "expect": ({"expect": "maybe"}, "expect"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED_OPTIONS))
+def test_refused_option(name: str) -> None:
+    changes, option = REFUSED_OPTIONS[name]
+    with pytest.raises(ValueError, match=rf"targets\[0\]: {option}"):
+        _handshake.probe_all([target(80, **changes)])
+
+
+def test_refused_authorities() -> None:
+    with pytest.raises(ValueError, match="PEM"):
+        _handshake.probe_all([], authorities="no certificate")
+
+
+def test_global_addresses() -> None:
+    table = """\
+00000000000000000000000000000001 01 80 10 80       lo
+20010db8c00100970000000000000001 02 40 00 80     eth0
+20010db8c00100970000000000000bad 02 40 00 01     eth0
+fe80000000000000004200fffec60001 02 40 20 80     eth0
+fd7a115ca1e0ab124843cd9662400002 05 80 00 80 tailscale0
+20010db8000000000000000000000001 07 40 00 80  br-1234
+"""
+    assert _handshake.global_addresses(table, ["br-1234"]) == ["2001:db8:c001:97::1"]
+
+
+# -- the wire ----------------------------------------------------------------------------------------------------------------
+
+
+def reader(data: bytes, size: int) -> _websocket.Reader:
+    pieces = iter([data[start : start + size] for start in range(0, len(data), size)])
+    return _websocket.Reader(lambda: next(pieces, b""))
+
+
+@given(st.binary(max_size=70000), st.integers(1, 9000), st.integers(0, 3))
+def test_message_comes_as_it_was_sent(payload: bytes, size: int, cuts: int) -> None:
+    pieces = [payload[number * len(payload) // (cuts + 1) : (number + 1) * len(payload) // (cuts + 1)] for number in range(cuts + 1)]
+    if max(map(len, pieces)) > 65535:
+        return
+    data = b"".join(frame(piece, 2 if number == 0 else 0, number == cuts) for number, piece in enumerate(pieces))
+    if sum(len(piece) + 2 for piece in pieces) > _websocket.PAYLOAD_LIMIT:
+        with pytest.raises(_websocket.ProtocolError):
+            reader(data, size).message()
+    else:
+        assert reader(data, size).message() == _websocket.Frame(2, payload)
+
+
+@given(st.binary(max_size=200), st.integers(1, 50))
+def test_reader_ends_on_any_bytes(data: bytes, size: int) -> None:
+    for part in ("answer", "message"):
+        with contextlib.suppress(_websocket.ProtocolError):
+            getattr(reader(data, size), part)()
+
+
+def test_accept_of_the_standards_own_example() -> None:
+    # RFC 6455, 1.3
+    headers = {"upgrade": "WebSocket", "connection": "keep-alive, Upgrade", "sec-websocket-accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}
+    assert _websocket.accepts(_websocket.Answer(101, headers), "dGhlIHNhbXBsZSBub25jZQ==")
+
+
+def test_close_frame_is_masked() -> None:
+    data = _websocket.closing()
+    mask, payload = data[2:6], data[6:]
+    assert data[:2] == b"\x88\x82"
+    assert bytes(byte ^ mask[index] for index, byte in enumerate(payload)) == b"\x03\xe8"
