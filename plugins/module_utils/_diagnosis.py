@@ -397,12 +397,12 @@ TABLE: dict[str, Diagnosis] = {
     "CWT-911": Diagnosis(
         "socket",
         "404: whoever answers does not route the WebSocket path.",
-        "See the state of this hop in the table; run selfhosted.coolify.site.",
+        "Mend the first broken hop that follows it in the table; run selfhosted.coolify.site.",
     ),
     "CWT-912": Diagnosis(
         "socket",
         "A page in place of the WebSocket: the request reached something that does not upgrade.",
-        "See the state of this hop in the table; run selfhosted.coolify.site.",
+        "Mend the first broken hop that follows it in the table; run selfhosted.coolify.site.",
     ),
     "CWT-913": Diagnosis(
         "socket",
@@ -468,8 +468,7 @@ TABLE: dict[str, Diagnosis] = {
     "CWT-934": Diagnosis(
         "socket",
         "The WebSocket opens, but the greeting does not come in time.",
-        "Something on the way holds output back (buffering), or the realtime server is stuck: "
-        "`docker logs coolify-realtime`.",
+        "Something on the way holds output back (buffering), or the realtime server is stuck: `docker logs coolify-realtime`.",
     ),
     "CWT-935": Diagnosis(
         "socket",

@@ -120,12 +120,12 @@ class Engine:
 
     def version(self) -> dict[str, t.Any]:
         """The engine's own description of its version: `Version`, `ApiVersion`, `MinAPIVersion`, …"""
-        return self._json("GET", "/version", negotiated=False)
+        return t.cast("dict[str, t.Any]", self._json("GET", "/version", negotiated=False))
 
     def inspect(self, container: str) -> dict[str, t.Any] | None:
         """What the engine knows of a container, by name or id; None if there is no such container."""
         try:
-            return self._json("GET", f"/containers/{_quote(container)}/json")
+            return t.cast("dict[str, t.Any]", self._json("GET", f"/containers/{_quote(container)}/json"))
         except EngineError as error:
             if error.status == 404:
                 return None
@@ -134,7 +134,7 @@ class Engine:
     def containers(self, all: bool = True, filters: dict[str, list[str]] | None = None) -> list[dict[str, t.Any]]:
         """The engine's list of containers, those that do not run included; `filters` as in the Engine API."""
         query = f"all={int(all)}&filters={_quote(json.dumps(filters or {}))}"
-        return self._json("GET", f"/containers/json?{query}")
+        return t.cast("list[dict[str, t.Any]]", self._json("GET", f"/containers/json?{query}"))
 
     def read_file(self, container: str, path: str) -> File | None:
         """One regular file of a container, running or not; None if it is not there.
@@ -271,7 +271,7 @@ class Engine:
         return connection, rest
 
     def _drain(self, connection: socket.socket) -> bytes:
-        chunks = []
+        chunks: list[bytes] = []
         try:
             while True:
                 chunk = connection.recv(65536)

@@ -125,9 +125,7 @@ class Firewall:
                 # A unit that had failed is remembered after its file is gone; one that had not is unknown: no error.
                 self._run([str(self._systemctl), "reset-failed", UNIT], None)
         if state.table is not None:
-            self._checked(
-                [str(self._nft), "delete", "table", _nft_rules.FAMILY, _nft_rules.TABLE], None, "cannot delete"
-            )
+            self._checked([str(self._nft), "delete", "table", _nft_rules.FAMILY, _nft_rules.TABLE], None, "cannot delete")
 
     def _table(self) -> dict[str, object] | None:
         if self._nft is None:
@@ -161,9 +159,7 @@ class Firewall:
 
     def _systemd(self, *words: str) -> None:
         if self._systemctl is None:
-            raise FirewallError(
-                "systemctl was not found: the table cannot be loaded at boot. Coolify's hosts run systemd."
-            )
+            raise FirewallError("systemctl was not found: the table cannot be loaded at boot. Coolify's hosts run systemd.")
         code, out, err = self._run([self._systemctl, *words], None)
         if code != 0:
             raise FirewallError(

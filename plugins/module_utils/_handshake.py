@@ -84,7 +84,10 @@ def validate(target: Target) -> SplitResult:
         raise ValueError("url {!r} must begin with http, https, ws or wss, and name a host".format(target["url"]))
     if parts.username is not None or parts.fragment:
         raise ValueError("url must have no user, password or fragment")
-    _request(parts, target["kind"], PROBE_KEY, "")
+    try:
+        _request(parts, target["kind"], PROBE_KEY, "")
+    except ValueError as error:
+        raise ValueError("url {!r} cannot be asked for: {}".format(target["url"], error)) from None
     return parts
 
 
@@ -106,12 +109,12 @@ def probe_all(
             validate(target)
         except ValueError as error:
             raise ValueError(f"targets[{index}]: {error}") from None
-    contexts = {True: _tls(authorities), False: _tls_unchecked()}
+    contexts = {checked: _tls(checked, authorities) for checked in _tls_wanted(targets)}
     end = time.monotonic() + deadline
     done: queue.Queue[tuple[int, dict[str, t.Any]]] = queue.Queue()
 
     def look(index: int, target: Target) -> None:
-        probe = _Probe(target, end, app_key, contexts[bool(target["validate_certs"])])
+        probe = _Probe(target, end, app_key, contexts.get(bool(target["validate_certs"])))
         done.put((index, probe.result()))
 
     for index, target in enumerate(targets):
@@ -131,27 +134,28 @@ def _unresolved(target: Target, deadline: float) -> dict[str, t.Any]:
     return _result(target, False, None, "no address", deadline, {}, _diagnosis.explain("CWT-812"))
 
 
-def _tls(authorities: str | None) -> ssl.SSLContext:
+def _tls_wanted(targets: t.Sequence[Target]) -> set[bool]:
+    """Whether certificates are to be checked, by any target that has some: to read the system's takes a while."""
+    return {bool(target["validate_certs"]) for target in targets if _SCHEMES[urlsplit(target["url"]).scheme][0]}
+
+
+def _tls(checked: bool, authorities: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    if authorities:
+    if not checked:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif authorities:
         try:
             context.load_verify_locations(cadata=authorities)
-        except ssl.SSLError:
+        except (ssl.SSLError, ValueError):
             raise ValueError("the certificates to trust are not in PEM form") from None
-    return context
-
-
-def _tls_unchecked() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     return context
 
 
 class _Probe:
     """One target, from its name to the first message."""
 
-    def __init__(self, target: Target, end: float, app_key: str | None, context: ssl.SSLContext) -> None:
+    def __init__(self, target: Target, end: float, app_key: str | None, context: ssl.SSLContext | None) -> None:
         self._target = target
         self._end = end
         self._app_key = app_key
@@ -198,8 +202,8 @@ class _Probe:
     def _open(self) -> str:
         connection = self._connect()
         try:
-            if self._secure:
-                connection = self._handshake(connection)
+            if self._context is not None and self._secure:
+                connection = self._handshake(connection, self._context)
             return self._talk(connection)
         finally:
             connection.close()
@@ -237,11 +241,9 @@ class _Probe:
         left = self._left() / addresses_left
         return min(left, CLOSED_AFTER) if self._target["expect"] == "closed" else left
 
-    def _handshake(self, connection: socket.socket) -> ssl.SSLSocket:
+    def _handshake(self, connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
         connection.settimeout(self._left())
-        secure = self._context.wrap_socket(
-            connection, server_hostname=self._url.hostname, do_handshake_on_connect=False
-        )
+        secure = context.wrap_socket(connection, server_hostname=self._url.hostname, do_handshake_on_connect=False)
         try:
             secure.do_handshake()
         except socket.timeout:
@@ -326,7 +328,7 @@ class _Probe:
             return "101"
         elif status == 401 and self._target["kind"] == "terminal" and "www-authenticate" not in answer.headers:
             return "401"
-        raise _refusal(answer, key is not None)
+        raise _refusal(answer, key is not None, self._url)
 
     def _greeting(self, reader: _websocket.Reader) -> str:
         message = reader.message()
@@ -350,13 +352,16 @@ class _Probe:
         raise _Fault("CWT-936" if code == _UNKNOWN_KEY else "CWT-937", f"101 error {code}", f"code {code}")
 
 
-def _refusal(answer: _websocket.Answer, upgrade: bool) -> _Fault:
+def _refusal(answer: _websocket.Answer, upgrade: bool, url: SplitResult) -> _Fault:
     """What an HTTP status means in place of the upgrade."""
     status = answer.status
     location = answer.headers.get("location", "")
     if _LOGIN.search(location):
         return _Fault("CWT-831", f"{status} login page", _place(location))
     if status in (301, 302, 303, 307, 308):
+        if upgrade and _same_site(location, url):
+            # Coolify's own pages send whoever is not logged in to another page.
+            return _Fault("CWT-912", f"{status} to a page", _place(location))
         return _Fault("CWT-913", f"{status} redirect", _place(location))
     if status == 404:
         return _Fault("CWT-911" if upgrade else "CWT-917", "404")
@@ -378,7 +383,7 @@ def _request(url: SplitResult, kind: str, app_key: str, websocket_key: str) -> b
     try:
         name = str(url.hostname).encode("idna").decode("ascii") if not str(url.hostname).isascii() else url.hostname
     except UnicodeError:
-        raise ValueError(f"url names the host {url.hostname!r}, which is no host name") from None
+        raise ValueError("its host is no host name") from None
     host = f"[{name}]" if ":" in str(name) else str(name)
     if url.port and url.port != default_port:
         host += f":{url.port}"
@@ -388,6 +393,16 @@ def _request(url: SplitResult, kind: str, app_key: str, websocket_key: str) -> b
     target = f"{path}?{query}" if query else path
     origin = ("https://" if secure else "http://") + host
     return _websocket.request(target, host, origin, None if kind == "http" else websocket_key)
+
+
+def _same_site(location: str, url: SplitResult) -> bool:
+    try:
+        parts = urlsplit(location)
+        if not parts.netloc:
+            return True
+        return (parts.scheme in ("https", "wss"), parts.hostname) == (_SCHEMES[url.scheme][0], url.hostname)
+    except ValueError:
+        return False
 
 
 def _place(location: str) -> str:

@@ -38,9 +38,7 @@ def lines(rows: t.Sequence[Row]) -> list[Line]:
     widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
     right = [key == "milliseconds" for key, _title in columns]
     shown = [
-        "  ".join(
-            cell.rjust(width) if flush else cell.ljust(width) for cell, width, flush in zip(line, widths, right)
-        ).rstrip()
+        "  ".join(cell.rjust(width) if flush else cell.ljust(width) for cell, width, flush in zip(line, widths, right)).rstrip()
         for line in cells
     ]
     table = [Line(shown[0], None), Line("  ".join("-" * width for width in widths), None)]

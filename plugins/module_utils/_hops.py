@@ -138,11 +138,7 @@ def _both(hop: str, terminal: str, app: str, **options: t.Any) -> list[dict[str,
 
 
 def _published(hop: str, base: str, ports: Json, **options: t.Any) -> list[dict[str, t.Any]]:
-    return [
-        dict(options, name=hop, kind=kind, url=f"{base}:{ports[kind]}{path}")
-        for kind, path in _PATHS
-        if ports[kind]
-    ]
+    return [dict(options, name=hop, kind=kind, url=f"{base}:{ports[kind]}{path}") for kind, path in _PATHS if ports[kind]]
 
 
 def _bracketed(address: str) -> str:
@@ -187,9 +183,7 @@ class _Rows:
     def not_looked(self, origin: str, reason: str) -> None:
         self._add("host", origin, "", "not looked", None, _diagnosis.explain("CWT-104", reason))
 
-    def _add(
-        self, hop: str, origin: str, url: str, seen: str, milliseconds: float | None, diagnosis: Json | None
-    ) -> None:
+    def _add(self, hop: str, origin: str, url: str, seen: str, milliseconds: float | None, diagnosis: Json | None) -> None:
         row: Row = {"host": self._host, "hop": hop, "from": origin, "url": url, "seen": seen}
         row.update(milliseconds=milliseconds, ok=diagnosis is None)
         row.update({key: diagnosis[key] if diagnosis else None for key in ("id", "cause", "next")})
@@ -460,9 +454,7 @@ def _environment(found: _Rows, plan: Json, info: Json) -> None:
         return
     values = file["values"]
     differing = {key for key in wanted if (values.get(key) or "") != (wanted[key] or "")}
-    detail = ", ".join(
-        f"{key} is {_value(values.get(key))}, should be {_value(wanted[key])}" for key in sorted(differing)
-    )
+    detail = ", ".join(f"{key} is {_value(values.get(key))}, should be {_value(wanted[key])}" for key in sorted(differing))
     if not differing:
         found.good("environment", file["path"], "as planned")
     elif plan["mode"] == "tailscale" and _tailnet_address(values.get("PUSHER_HOST") or ""):

@@ -166,10 +166,7 @@ def parse(nft_json: str) -> dict[str, Any] | None:
 
 def as_options(trusted: Iterable[Trusted]) -> list[dict[str, str | None]]:
     """The ways in, in the form in which the option ``trusted`` takes them."""
-    return [
-        {"source": None if entry.network is None else str(entry.network), "interface": entry.interface}
-        for entry in trusted
-    ]
+    return [{"source": None if entry.network is None else str(entry.network), "interface": entry.interface} for entry in trusted]
 
 
 def default_route_interfaces(ipv4_routes: str, ipv6_routes: str) -> list[str]:

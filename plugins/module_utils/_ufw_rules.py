@@ -45,9 +45,7 @@ def changes(
         if ipv6 or ":" not in source
     ]
     keys = {_key(rule) for rule in wanted}
-    obsolete = {
-        _key(rule): _command(rule) for rule in rules if rule.get("comment") == COMMENT and _key(rule) not in keys
-    }
+    obsolete = {_key(rule): _command(rule) for rule in rules if rule.get("comment") == COMMENT and _key(rule) not in keys}
     return {
         "add": [rule for rule in wanted if not any(_serves(there, rule) for there in rules)],
         "delete": list(obsolete.values()),

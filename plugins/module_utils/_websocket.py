@@ -78,7 +78,7 @@ def request(target: str, host: str, origin: str, key: str | None) -> bytes:
             f"Sec-WebSocket-Key: {key}",
         ]
     if any(not line.isascii() or not line.isprintable() for line in lines):
-        raise ValueError("the URL has characters in it that must be written in percent form")
+        raise ValueError("it has characters that must be written in percent form")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 

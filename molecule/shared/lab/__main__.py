@@ -49,6 +49,13 @@ def _parser() -> argparse.ArgumentParser:
             choices=["bookworm", "trixie"],
             help="systems whose modules run on this machine's Python 3.8 (default: bookworm)",
         )
+        one.add_argument(
+            "--var",
+            action="append",
+            metavar="KEY=VALUE",
+            type=_variable,
+            help="variable of the inventory's group coolify (JSON, else text); kept until another --var is given",
+        )
         one.add_argument("--scheme", default="https", choices=["https", "http"], help="of the instance's URL")
         one.add_argument("--coolify", default="4.3.0", metavar="VERSION", help="version of Coolify (default: 4.3.0)")
     gone = command("down", "take a lab down; with the last one, the engine that was started for it")
@@ -66,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _variable(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key.isidentifier() or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
 def _wanted(options: argparse.Namespace) -> Wanted:
     return Wanted(
         prefix=options.prefix,
@@ -75,6 +89,7 @@ def _wanted(options: argparse.Namespace) -> Wanted:
         python38=tuple(options.python38),
         scheme=options.scheme,
         version=options.coolify,
+        variables=lab.remembered_variables(options.prefix) if options.var is None else tuple(options.var),
     )
 
 

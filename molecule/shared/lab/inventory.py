@@ -17,7 +17,14 @@ def path(prefix: str) -> Path:
     return paths.LAB / "inventory.yml" if prefix == "lab" else paths.LAB / prefix / "inventory.yml"
 
 
-def write(around: Surroundings, pythons: dict[str, str]) -> Path:
+def _parsed(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def write(around: Surroundings, pythons: dict[str, str], variables: dict[str, str]) -> Path:
     """Write the inventory and known_hosts of a lab.
 
     Args:
@@ -53,6 +60,7 @@ def write(around: Surroundings, pythons: dict[str, str]) -> Path:
         "coolify_verify_ca_path": str(pki.authority()),
         "coolify_verify_tailnet_hosts": list(children["tailnet"]["hosts"]) if around.tailnet != "none" else [],
         "coolify_verify_outside_hosts": list(children["outside"]["hosts"]),
+        **{name: _parsed(value) for name, value in variables.items()},
     }
     document = {
         "all": {

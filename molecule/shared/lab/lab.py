@@ -44,7 +44,8 @@ def up(wanted: Wanted) -> None:
         control = _servers(client, around, products)
         booting = [part for part in around.parts if machines.is_machine(part)]
         pythons = together(provision.bring_up, [(client, part, around, products, wanted, control) for part in booting])
-        target = inventory.write(around, {part.name: python for part, python in zip(booting, pythons) if python})
+        interpreters = {part.name: python for part, python in zip(booting, pythons) if python}
+        target = inventory.write(around, interpreters, dict(wanted.variables))
     say(f"lab {wanted.prefix!r} is up: {target}")
 
 
@@ -70,7 +71,16 @@ def remembered(prefix: str) -> Wanted:
     except OSError as missing:
         raise LabError(f"there is no lab {prefix!r}: bring it up with `lab up --prefix {prefix}`") from missing
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()}
+    values["variables"] = tuple((key, value) for key, value in saved.get("variables", ()))
     return Wanted(**values)
+
+
+def remembered_variables(prefix: str) -> tuple[tuple[str, str], ...]:
+    """Return the inventory variables of the last `up` of this prefix, none if there was none."""
+    try:
+        return remembered(prefix).variables
+    except LabError:
+        return ()
 
 
 def _written_files(around: machines.Surroundings) -> None:

@@ -55,6 +55,8 @@ def bring_up(
             f"{yaml_package}:/opt/lab-python/yaml:ro",
         ]
         old = python38() if part.python38 else None
+        if part.python38 and old is None:
+            say(f"{part.name}: no Python 3.8 on this machine: modules run on the system's own Python there")
         if old is not None:
             binds.append(f"{old}:{old}:ro")
             interpreter = str(old / "bin" / "python3.8")

@@ -25,6 +25,7 @@ class Wanted:
     python38: tuple[str, ...] = ("bookworm",)
     scheme: str = "https"
     version: str = "4.3.0"
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

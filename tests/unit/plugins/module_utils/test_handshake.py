@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils import _diagnosis, _handshake, _websocket
 
-DEADLINE = 0.5
+DEADLINE = 0.4
+# What a machine that is busy with other things may add.
+SLACK = 1.0
 Serve = t.Callable[[socket.socket, bytes], None]
 
 
@@ -53,7 +55,7 @@ def server(serve: Serve, read_request: bool = True) -> t.Iterator[int]:
 
 
 def target(port: int, kind: str = "app", expect: str = "open", **changes: t.Any) -> dict[str, t.Any]:
-    path = {"app": "/app/", "terminal": "/terminal/ws", "http": "/"}[kind]
+    path = {"app": "/app/", "terminal": "/terminal/ws"}.get(kind, "/")
     options = {
         "name": "hop",
         "url": f"http://127.0.0.1:{port}{path}",
@@ -67,10 +69,14 @@ def target(port: int, kind: str = "app", expect: str = "open", **changes: t.Any)
 
 def look(serve: Serve, kind: str = "app", expect: str = "open", app_key: str | None = None, **changes: t.Any) -> dict[str, t.Any]:
     with server(serve) as port:
-        begin = time.monotonic()
-        result = _handshake.probe_all([target(port, kind, expect, **changes)], DEADLINE, app_key)[0]
-        assert time.monotonic() - begin < DEADLINE + 0.2
-    return result
+        return in_time([target(port, kind, expect, **changes)], app_key)[0]
+
+
+def in_time(targets: list[dict[str, t.Any]], app_key: str | None = None) -> list[dict[str, t.Any]]:
+    begin = time.monotonic()
+    results = _handshake.probe_all(targets, DEADLINE, app_key)
+    assert time.monotonic() - begin < DEADLINE + SLACK
+    return results
 
 
 def accept_of(request: bytes) -> bytes:
@@ -81,7 +87,10 @@ def accept_of(request: bytes) -> bytes:
 def upgrade(request: bytes, more: bytes = b"") -> bytes:
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-        + accept_of(request) + b"\r\n" + more + b"\r\n"
+        + accept_of(request)
+        + b"\r\n"
+        + more
+        + b"\r\n"
     )
 
 
@@ -152,7 +161,9 @@ def test_greeting_in_pieces() -> None:
 
 
 def test_terminal_without_login() -> None:
-    result = look(answering(b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 12\r\n\r\nUnauthorized"), "terminal")
+    result = look(
+        answering(b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 12\r\n\r\nUnauthorized"), "terminal"
+    )
     assert (result["ok"], result["seen"]) == (True, "401")
 
 
@@ -180,9 +191,15 @@ def test_expected_status() -> None:
 ANSWERS = {
     "404": (b"HTTP/1.1 404 Not Found\r\n\r\n", "CWT-911"),
     "page": (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", "CWT-912"),
-    "redirect": (b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n", "CWT-913"),
-    "redirect loop": (b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1/app/\r\n\r\n", "CWT-913"),
-    "access login": (b"HTTP/1.1 302 Found\r\nLocation: https://t.cloudflareaccess.com/cdn-cgi/access/login/x?kid=S3CRET\r\n\r\n", "CWT-831"),
+    "page after a redirect": (b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n", "CWT-912"),
+    "redirect loop": (b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1/app/\r\n\r\n", "CWT-912"),
+    "redirect to https": (b"HTTP/1.1 301 Moved\r\nLocation: https://127.0.0.1/app/\r\n\r\n", "CWT-913"),
+    "redirect to another host": (b"HTTP/1.1 307 Moved\r\nLocation: http://x.example/?token=S3CRET\r\n\r\n", "CWT-913"),
+    "redirect to nonsense": (b"HTTP/1.1 308 Moved\r\nLocation: http://[::1\r\n\r\n", "CWT-913"),
+    "access login": (
+        b"HTTP/1.1 302 Found\r\nLocation: https://t.cloudflareaccess.com/cdn-cgi/access/login/x?kid=S3CRET\r\n\r\n",
+        "CWT-831",
+    ),
     "bad gateway": (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "CWT-914"),
     "unavailable": (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "CWT-914"),
     "gateway timeout": (b"HTTP/1.1 504 Gateway Timeout\r\n\r\n", "CWT-914"),
@@ -336,7 +353,9 @@ def test_end_before_an_answer_is_closed(serve: Serve) -> None:
     assert look(serve, expect="closed")["ok"]
 
 
-@pytest.mark.parametrize("serve", [upgrading(UNKNOWN_KEY), answering(b"HTTP/1.1 404 No\r\n\r\n"), answering(b"SSH-2.0\r\n"), silence])
+@pytest.mark.parametrize(
+    "serve", [upgrading(UNKNOWN_KEY), answering(b"HTTP/1.1 404 No\r\n\r\n"), answering(b"SSH-2.0\r\n"), silence]
+)
 def test_whatever_answers_is_open(serve: Serve) -> None:
     result = look(serve, expect="closed")
     assert (result["ok"], result["diagnosis"]["id"]) == (False, "CWT-601")
@@ -348,11 +367,8 @@ def test_unknown_name() -> None:
 
 
 def test_resolver_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: time.sleep(2))
-    begin = time.monotonic()
-    result = _handshake.probe_all([target(80)], DEADLINE)[0]
-    assert time.monotonic() - begin < DEADLINE + 0.2
-    assert result["diagnosis"]["id"] == "CWT-812"
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: time.sleep(3) or [])
+    assert in_time([target(80)])[0]["diagnosis"]["id"] == "CWT-812"
 
 
 def test_second_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,16 +400,14 @@ def test_tls_with_a_server_that_speaks_none() -> None:
 
 
 def test_tls_without_an_answer() -> None:
-    with server(lambda connection, _request: time.sleep(DEADLINE), read_request=False) as port:
+    with server(lambda connection, _request: time.sleep(3 * DEADLINE), read_request=False) as port:
         result = _handshake.probe_all([target(port, url=f"https://127.0.0.1:{port}/app/")], DEADLINE)[0]
     assert result["diagnosis"]["id"] == "CWT-905"
 
 
 def test_all_at_once_in_their_order() -> None:
     with server(silence) as one, server(upgrading(UNKNOWN_KEY)) as two, server(silence) as three:
-        begin = time.monotonic()
-        results = _handshake.probe_all([target(port, name=str(port)) for port in (one, two, three)], DEADLINE)
-        assert time.monotonic() - begin < DEADLINE + 0.2
+        results = in_time([target(port, name=str(port)) for port in (one, two, three)])
     assert [(result["name"], result["ok"]) for result in results] == [(str(one), False), (str(two), True), (str(three), False)]
 
 
@@ -420,7 +434,7 @@ def test_refused_option(name: str) -> None:
 
 def test_refused_authorities() -> None:
     with pytest.raises(ValueError, match="PEM"):
-        _handshake.probe_all([], authorities="no certificate")
+        _handshake.probe_all([target(443, url="https://x/")], authorities="no certificate")
 
 
 def test_global_addresses() -> None:
@@ -445,7 +459,9 @@ def reader(data: bytes, size: int) -> _websocket.Reader:
 
 @given(st.binary(max_size=70000), st.integers(1, 9000), st.integers(0, 3))
 def test_message_comes_as_it_was_sent(payload: bytes, size: int, cuts: int) -> None:
-    pieces = [payload[number * len(payload) // (cuts + 1) : (number + 1) * len(payload) // (cuts + 1)] for number in range(cuts + 1)]
+    pieces = [
+        payload[number * len(payload) // (cuts + 1) : (number + 1) * len(payload) // (cuts + 1)] for number in range(cuts + 1)
+    ]
     if max(map(len, pieces)) > 65535:
         return
     data = b"".join(frame(piece, 2 if number == 0 else 0, number == cuts) for number, piece in enumerate(pieces))
@@ -465,7 +481,11 @@ def test_reader_ends_on_any_bytes(data: bytes, size: int) -> None:
 
 def test_accept_of_the_standards_own_example() -> None:
     # RFC 6455, 1.3
-    headers = {"upgrade": "WebSocket", "connection": "keep-alive, Upgrade", "sec-websocket-accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}
+    headers = {
+        "upgrade": "WebSocket",
+        "connection": "keep-alive, Upgrade",
+        "sec-websocket-accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+    }
     assert _websocket.accepts(_websocket.Answer(101, headers), "dGhlIHNhbXBsZSBub25jZQ==")
 
 

@@ -105,6 +105,11 @@ def test_round_trip_needs_no_memory_where_nothing_moved():
         assert _ingress.remove(_ingress.apply(FILES[name], HOST, WANTED).text).text == FILES[name], name
 
 
+def test_line_breaks_are_those_of_the_file():
+    text = _ingress.apply(FILES["crlf"], HOST, WANTED).text
+    assert text.count("\r\n") == text.count("\n") == FILES["crlf"].count("\n") + 8
+
+
 def test_rules_that_serve_already_are_left():
     text = FILES["right already, by other addresses"]
     assert _ingress.apply(text, HOST, WANTED) == (text, False, _ingress.parse(text), [])

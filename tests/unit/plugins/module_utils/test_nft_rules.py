@@ -156,9 +156,7 @@ def after_dnat(items):
 
 
 @pytest.mark.parametrize("listing", LISTINGS, ids=lambda path: path.stem)
-@pytest.mark.parametrize(
-    "change", [without_the_drop, with_everyone_accepted, without_the_interface, at_another_hook, after_dnat]
-)
+@pytest.mark.parametrize("change", [without_the_drop, with_everyone_accepted, without_the_interface, at_another_hook, after_dnat])
 def test_a_table_that_somebody_changed_is_not_intact(listing, change):
     wanted = _nft_rules.printed(_nft_rules.policy([6001, 6002], TAILNET))
     read = tampered(listing, change)

@@ -90,9 +90,7 @@ def test_a_rule_that_says_something_else_does_not_serve(rule):
 
 def test_only_rules_with_our_comment_are_deleted():
     rules = [there("100.64.0.0/10", "6001"), there("100.64.0.0/10", "6002", comment=_ufw_rules.COMMENT)]
-    assert _ufw_rules.changes(rules, [], TAILNET)["delete"] == [
-        {"source": "100.64.0.0/10", "interface": None, "port": "6002"}
-    ]
+    assert _ufw_rules.changes(rules, [], TAILNET)["delete"] == [{"source": "100.64.0.0/10", "interface": None, "port": "6002"}]
 
 
 def test_a_port_that_moved_takes_its_rule_along():

@@ -1,0 +1,363 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows from what coolify_info said of a lab host before and after site.yml (hops/*.json), and of one fault each."""
+
+from __future__ import annotations
+
+import copy
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _diagnosis, _hop_table, _hops
+
+FIXTURES = Path(__file__).parent / "hops"
+HOST = "coolify.example.com"
+Info = t.Dict[str, t.Any]
+
+
+def host(name: str) -> tuple[Info, Info]:
+    found = json.loads((FIXTURES / f"{name}.json").read_text())
+    return found["info"], found["plan"]
+
+
+def rows_of(info: Info, plan: Info, looks: t.Sequence[t.Any] = (), document: t.Any = "planned") -> list[dict[str, t.Any]]:
+    if document == "planned":
+        document = plan["traefik"]["document"]
+    return _hops.result(HOST, plan, info, looks, document)["rows"]
+
+
+def faults(info: Info, plan: Info, **options: t.Any) -> list[tuple[str, str]]:
+    return [(row["hop"], row["id"]) for row in rows_of(info, plan, **options) if not row["ok"]]
+
+
+def test_treated_host_has_no_fault() -> None:
+    info, plan = host("treated")
+    assert faults(info, plan) == []
+
+
+def test_untreated_host_is_red_at_every_hop_that_a_run_changes() -> None:
+    info, plan = host("untreated")
+    assert faults(info, plan, document=None) == [
+        ("tunnel", "CWT-802"),
+        ("tunnel", "CWT-802"),
+        ("tunnel", "CWT-802"),
+        ("traefik", "CWT-501"),
+        ("firewall", "CWT-602"),
+        ("firewall", "CWT-608"),
+        ("nginx", "CWT-201"),
+        ("environment", "CWT-303"),
+        ("self-heal", "CWT-401"),
+    ]
+
+
+def rule(service: str, hostname: str = "", path: str = "") -> dict[str, str]:
+    return {"hostname": hostname, "path": path, "service": service}
+
+
+def put(info: Info, value: t.Any, *path: t.Any) -> None:
+    for part in path[:-1]:
+        info = info[part]
+    info[path[-1]] = value
+
+
+def wildcard_first(info: Info, _plan: Info) -> None:
+    info["managed"]["tunnel"]["rules"].insert(0, rule("http://localhost:80", "*.lab.test"))
+
+
+def bare_app(info: Info, plan: Info) -> None:
+    info["managed"]["tunnel"]["rules"].insert(0, rule("http://localhost:6001", plan["tunnel"]["hostname"], "/app"))
+
+
+def own_rule_first(info: Info, plan: Info) -> None:
+    info["managed"]["tunnel"]["rules"].insert(0, rule("http://localhost:8000", plan["tunnel"]["hostname"]))
+
+
+def no_path_rules(info: Info, _plan: Info) -> None:
+    rules = info["managed"]["tunnel"]["rules"]
+    info["managed"]["tunnel"]["rules"] = [one for one in rules if not one["path"]]
+
+
+def backend_pair_missing(info: Info, plan: Info) -> None:
+    values = {"PUSHER_HOST": "c.example", "PUSHER_PORT": "443", "PUSHER_SCHEME": "https"}
+    plan.update(mode="domain", environment=dict(values, PUSHER_BACKEND_HOST="c.example", PUSHER_BACKEND_PORT="443"))
+    info["env_file"]["values"] = values
+    info["coolify"]["environment"] = values
+
+
+def address_changed(info: Info, plan: Info) -> None:
+    values = {"PUSHER_HOST": "100.64.0.2", "PUSHER_PORT": "6001", "PUSHER_SCHEME": "http"}
+    plan.update(mode="tailscale", environment=values)
+    info["env_file"]["values"] = dict(values, PUSHER_HOST="100.64.0.99")
+    info["coolify"]["environment"] = info["env_file"]["values"]
+
+
+def setting(value: t.Any, *path: t.Any) -> t.Callable[[Info, Info], None]:
+    return lambda info, _plan: put(info, value, *path)
+
+
+FOREIGN = [{"path": "/app/", "location": "/app", "file": "/etc/nginx/x.conf", "line": 3, "served": False}]
+NOT_LOADED = {"table_loaded": False, "ports": [], "trusted": [], "intact": None, "refused_packets": None, "unit": "active"}
+
+
+def firewall(**changes: t.Any) -> t.Callable[[Info, Info], None]:
+    return lambda info, _plan: info["managed"]["firewall"].update(changes)
+
+
+def nft_refused(info: Info, _plan: Info) -> None:
+    info["managed"]["firewall"].update(NOT_LOADED, file_present=False)
+    info["nft"] = {"available": False, "version": "1.0.6", "error": "Operation not permitted"}
+
+
+STATE_FAULTS: dict[str, tuple[str, t.Callable[[Info, Info], None]]] = {
+    "CWT-111": ("app", setting("exited", "coolify", "container", "state")),
+    "CWT-112": ("app", setting("unhealthy", "coolify", "container", "health")),
+    "CWT-113": ("realtime", setting(False, "realtime", "found")),
+    "CWT-114": ("realtime", setting("exited", "realtime", "state")),
+    "CWT-115": ("realtime", setting("unhealthy", "realtime", "health")),
+    "CWT-116": ("realtime", setting(None, "ports", "terminal")),
+    "CWT-117": ("app", setting(None, "ports", "http")),
+    "CWT-201": ("nginx", lambda info, _plan: info["managed"]["nginx"].update(present=False, current=False)),
+    "CWT-202": ("nginx", setting(False, "managed", "nginx", "current")),
+    "CWT-203": ("nginx", setting(FOREIGN, "managed", "nginx", "foreign")),
+    "CWT-204": ("nginx", setting("line 3: unexpected }", "managed", "nginx", "error")),
+    "CWT-301": ("environment", setting(False, "env_file", "exists")),
+    "CWT-302": ("environment", setting("line 3", "env_file", "error")),
+    "CWT-303": (
+        "environment",
+        lambda info, _plan: [
+            put(info, "203.0.113.9", *way, "PUSHER_HOST") for way in (("env_file", "values"), ("coolify", "environment"))
+        ],
+    ),
+    "CWT-304": ("environment", backend_pair_missing),
+    "CWT-305": (
+        "environment",
+        lambda info, _plan: (
+            [put(info, "https", *way, "PUSHER_SCHEME") for way in (("env_file", "values"), ("coolify", "environment"))]
+            and [
+                put(info, "c.example", *way, "PUSHER_BACKEND_HOST")
+                for way in (("env_file", "values"), ("coolify", "environment"))
+            ]
+        ),
+    ),
+    "CWT-306": ("environment", setting("203.0.113.9", "coolify", "environment", "PUSHER_HOST")),
+    "CWT-307": ("environment", setting("203.0.113.9", "coolify", "environment", "TERMINAL_HOST")),
+    "CWT-308": ("environment", lambda _info, plan: put(plan, 7001, "ports", "app")),
+    "CWT-401": ("self-heal", setting(False, "managed", "self_heal", "installed")),
+    "CWT-402": ("self-heal", setting("failed", "managed", "self_heal", "active_state")),
+    "CWT-403": ("self-heal", setting("inactive", "managed", "self_heal", "active_state")),
+    "CWT-404": ("self-heal", setting(False, "managed", "self_heal", "enabled")),
+    "CWT-405": ("self-heal", setting([{"reason": "nginx: [emerg] x"}], "managed", "self_heal", "state", "refusals")),
+    "CWT-406": ("self-heal", setting(False, "managed", "self_heal", "state", "connected")),
+    "CWT-501": ("traefik", setting(False, "managed", "traefik", "present")),
+    "CWT-504": ("traefik", setting("exited", "proxy", "state")),
+    "CWT-505": ("traefik", setting("3.0.4", "proxy", "version")),
+    "CWT-602": ("firewall", firewall(**dict(NOT_LOADED, file_present=False))),
+    "CWT-603": ("firewall", firewall(**NOT_LOADED)),
+    "CWT-604": ("firewall", firewall(ports=[6001])),
+    "CWT-605": ("firewall", firewall(intact=False)),
+    "CWT-606": ("firewall", firewall(unit="failed")),
+    "CWT-607": ("firewall", nft_refused),
+    "CWT-608": ("firewall", setting([], "ufw", "rules")),
+    "CWT-704": ("environment", address_changed),
+    "CWT-801": ("tunnel", wildcard_first),
+    "CWT-802": ("tunnel", no_path_rules),
+    "CWT-803": ("tunnel", bare_app),
+    "CWT-804": ("tunnel", setting("line 3, column 1: a tab", "managed", "tunnel", "error")),
+    "CWT-805": ("tunnel", lambda info, _plan: info["managed"]["tunnel"]["rules"].pop()),
+}
+
+
+@pytest.mark.parametrize("identifier", sorted(STATE_FAULTS))
+def test_one_fault_is_named_alone(identifier: str) -> None:
+    hop, breaks = STATE_FAULTS[identifier]
+    info, plan = host("treated")
+    breaks(info, plan)
+    assert set(faults(info, plan)) == {(hop, identifier)}
+
+
+def test_own_rule_before_the_paths_is_an_order_fault() -> None:
+    info, plan = host("treated")
+    own_rule_first(info, plan)
+    assert set(faults(info, plan)) == {("tunnel", "CWT-801")}
+
+
+@pytest.mark.parametrize(("document", "identifier"), [(None, "CWT-503"), ({"http": {}}, "CWT-502")])
+def test_traefik_file(document: t.Any, identifier: str) -> None:
+    info, plan = host("treated")
+    assert faults(info, plan, document=document) == [("traefik", identifier)]
+
+
+def test_remote_tunnel_is_not_judged_here() -> None:
+    info, plan = host("treated")
+    info["managed"]["tunnel"].update(present=False, managed_by_coolify=True, rules=[])
+    assert faults(info, plan) == []
+
+
+def test_served_by_somebody_elses_routes() -> None:
+    info, plan = host("treated")
+    info["managed"]["nginx"].update(present=False, paths=[], foreign=[dict(FOREIGN[0], served=True)])
+    assert faults(info, plan) == []
+
+
+def test_ufw_that_is_not_active_is_no_fault() -> None:
+    info, plan = host("treated")
+    info["ufw"].update(active=False, rules=[])
+    assert faults(info, plan) == []
+
+
+# -- sockets -----------------------------------------------------------------------------------------------------------------
+
+
+def looked(item: str, name: str, url: str, identifier: str | None) -> dict[str, t.Any]:
+    diagnosis = _diagnosis.explain(identifier) if identifier else None
+    result = {"name": name, "url": url, "seen": "x", "milliseconds": 1.0, "ok": identifier is None, "diagnosis": diagnosis}
+    return {"item": item, "results": [result]}
+
+
+@pytest.mark.parametrize(
+    ("hop", "url", "symptom", "identifier"),
+    [
+        ("nginx", "http://127.0.0.1:8000/app/", "CWT-911", "CWT-211"),
+        ("nginx", "http://127.0.0.1:8000/app/", "CWT-912", "CWT-211"),
+        ("nginx", "http://127.0.0.1:8000/app/", "CWT-914", "CWT-212"),
+        ("nginx", "http://127.0.0.1:8000/app/", "CWT-901", "CWT-901"),
+        ("traefik", "https://c.example/app/", "CWT-911", "CWT-511"),
+        ("traefik", "https://c.example/app/", "CWT-914", "CWT-512"),
+        ("traefik", "https://c.example/app/", "CWT-901", "CWT-513"),
+        ("tailscale", "http://100.64.0.2:8000/app/", "CWT-902", "CWT-705"),
+        ("tailscale", "http://100.64.0.2:6001/app/", "CWT-902", "CWT-609"),
+        ("firewall", "http://203.0.113.7:6001/app/", "CWT-601", "CWT-601"),
+    ],
+)
+def test_symptom_at_a_known_hop(hop: str, url: str, symptom: str, identifier: str) -> None:
+    info, plan = host("treated")
+    found = [row for row in rows_of(info, plan, [looked("lab-peer", hop, url, symptom)]) if not row["ok"]]
+    assert [(row["hop"], row["from"], row["id"]) for row in found] == [(hop, "lab-peer", identifier)]
+
+
+def test_machine_that_cannot_be_looked_from_is_a_row() -> None:
+    info, plan = host("treated")
+    found = rows_of(info, plan, [{"item": "lab-outside", "msg": "ssh:\n  no route", "unreachable": True}])
+    assert [(row["from"], row["id"]) for row in found if not row["ok"]] == [("lab-outside", "CWT-104")]
+
+
+def urls(view: str, plan: Info, info: Info, **options: t.Any) -> list[tuple[str, str, str]]:
+    return [
+        (target["name"], target["url"], target.get("expect", "open")) for target in _hops.targets(plan, info, view, **options)
+    ]
+
+
+def test_targets_follow_the_sides_that_the_plan_promises() -> None:
+    info, plan = host("treated")
+    plan["sides"] = ["domain"]
+    assert urls("tailnet", plan, info) == []
+    assert [url for _hop, url, _expect in urls("control", plan, info)] == [
+        "https://h6-coolify.lab.test/terminal/ws",
+        "https://h6-coolify.lab.test/app/",
+    ]
+    plan["sides"] = ["tailscale"]
+    assert urls("control", plan, info) == []
+    assert [url for _hop, url, _expect in urls("tailnet", plan, info)] == [
+        "http://100.64.0.2:8000/terminal/ws",
+        "http://100.64.0.2:8000/app/",
+        "http://100.64.0.2:6002/terminal/ws",
+        "http://100.64.0.2:6001/app/",
+    ]
+
+
+def test_outside_finds_the_published_ports_closed_in_both_families() -> None:
+    info, plan = host("treated")
+    plan["sides"] = ["tailscale"]
+    addresses = ["203.0.113.7", "2001:db8::7", "100.64.0.2", "fd7a:115c:a1e0::1"]
+    assert urls("outside", plan, info, addresses=addresses) == [
+        ("firewall", "http://203.0.113.7:6002/terminal/ws", "closed"),
+        ("firewall", "http://203.0.113.7:6001/app/", "closed"),
+        ("firewall", "http://[2001:db8::7]:6002/terminal/ws", "closed"),
+        ("firewall", "http://[2001:db8::7]:6001/app/", "closed"),
+    ]
+
+
+def test_name_is_connected_to_where_the_inventory_says() -> None:
+    info, plan = host("treated")
+    found = _hops.targets(plan, info, "control", connect_to={plan["domain"]["host"]: "198.51.100.3"})
+    assert {target["connect_to"] for target in found} == {"198.51.100.3"}
+
+
+def test_host_looks_at_each_entry_point_and_port() -> None:
+    info, plan = host("treated")
+    found = urls("host", plan, info)
+    assert [hop for hop, _url, _expect in found] == ["nginx"] * 2 + ["realtime"] * 2 + ["traefik"] * 4
+    plan["ports"] = {"app": None, "terminal": None, "http": None}
+    info["proxy"]["kind"] = "none"
+    assert urls("host", plan, info) == []
+
+
+def test_unknown_view() -> None:
+    with pytest.raises(ValueError, match="view"):
+        _hops.targets({}, {}, "moon")
+
+
+# -- result, table, page -------------------------------------------------------------------------------------------------------
+
+
+def test_result_names_what_people_open_and_what_is_broken() -> None:
+    info, plan = host("untreated")
+    found = _hops.result(HOST, plan, info, [])
+    assert found["plan"]["urls"] == ["https://h6-coolify.lab.test/", "http://100.64.0.2:8000/"]
+    assert found["versions"]["coolify"] == "4.3.0"
+    assert found["broken"].count("tunnel (CWT-802)") == 1
+    assert not found["ok"]
+
+
+def test_table_is_aligned_and_ends_with_one_line_for_each_broken_hop() -> None:
+    info, plan = host("untreated")
+    rows = rows_of(info, plan, [looked("lab-outside", "firewall", "http://203.0.113.7:6001/app/", "CWT-601")], document=None)
+    lines = _hop_table.lines(rows)
+    end = next(number for number, line in enumerate(lines) if not line.text)
+    header, ruler, body = lines[0].text, lines[1].text, lines[2:end]
+    assert [len(part) for part in ruler.split("  ")][-1] == 3
+    assert header.split() == ["hop", "from", "url", "seen", "ms", "ok"]
+    assert [line.ok for line in body] == [row["ok"] for row in rows]
+    place = header.index("  ok") + 2
+    assert {line.text[place:] for line in body} == {"yes", "NO"}
+    assert [line.text.split()[0] for line in lines[end + 1 :]] == list(dict.fromkeys(row["id"] for row in rows if not row["ok"]))
+
+
+def test_fleet_has_a_column_for_the_host() -> None:
+    lines = _hop_table.lines(_hops.ended("a", "CWT-101", "ssh")["rows"] + _hops.ended("b", "CWT-103")["rows"])
+    assert lines[0].text.startswith("host")
+    assert [line.text.split()[1] for line in lines if line.text.startswith("CWT")] == ["a", "b"]
+
+
+def test_nothing_that_others_sent_reaches_the_terminal_as_it_is() -> None:
+    lines = _hop_table.lines(_hops.ended("a", "CWT-101", "\x1b[2J\u202e evil")["rows"])
+    assert all(line.text.isprintable() for line in lines)
+
+
+def test_every_diagnosis_has_a_hop_a_cause_and_a_next_step() -> None:
+    for identifier, entry in _diagnosis.TABLE.items():
+        assert identifier.startswith("CWT-")
+        assert entry.hop in (*_hops._ORDER, "socket")
+        assert entry.cause.endswith(".")
+        assert entry.next
+        assert identifier in _diagnosis.markdown()
+
+
+def test_every_diagnosis_of_a_state_is_tried_here() -> None:
+    elsewhere = {
+        *("CWT-101", "CWT-102", "CWT-103", "CWT-104"),
+        *("CWT-211", "CWT-212", "CWT-502", "CWT-503", "CWT-511", "CWT-512", "CWT-513", "CWT-601", "CWT-609", "CWT-705"),
+    }
+    states = {name for name in _diagnosis.TABLE if name < "CWT-810"}
+    assert states - elsewhere == set(STATE_FAULTS)
+
+
+def test_fixtures_are_not_changed_by_looking() -> None:
+    info, plan = host("treated")
+    before = copy.deepcopy((info, plan))
+    rows_of(info, plan)
+    assert before == (info, plan)
