@@ -31,8 +31,8 @@ def verify_result(plan: Json, info: Json, host: str, looks: t.Sequence[Json]) ->
     return _hops.result(host, plan, info, looks, document)
 
 
-def verify_ended(host: str, identifier: str, reason: str = "") -> dict[str, t.Any]:
-    return _hops.ended(host, identifier, reason)
+def verify_refused(host: str, reason: str, info: Json, tailscale: Json, access: str = "auto") -> dict[str, t.Any]:
+    return _hops.refused(host, reason, info, tailscale.get("tailscale", {}), access)
 
 
 class FilterModule:
@@ -40,5 +40,5 @@ class FilterModule:
         return {
             "verify_targets": verify_targets,
             "verify_result": verify_result,
-            "verify_ended": verify_ended,
+            "verify_refused": verify_refused,
         }

@@ -44,6 +44,16 @@ TABLE: dict[str, Diagnosis] = {
         "The machine to look from cannot be reached by Ansible, or cannot run the check.",
         "Mend its entry in the inventory, or take it out of coolify_verify_tailnet_hosts or coolify_verify_outside_hosts.",
     ),
+    "CWT-105": Diagnosis(
+        "host",
+        "Docker does not answer on the host.",
+        "Start it with `systemctl start docker`; for a socket elsewhere, set coolify_access_docker_socket.",
+    ),
+    "CWT-106": Diagnosis(
+        "host",
+        "There is no container coolify on the host.",
+        "Bring Coolify up with /data/coolify/source/upgrade.sh, or take the host out of the group.",
+    ),
     "CWT-111": Diagnosis(
         "app",
         "The container coolify is not running.",

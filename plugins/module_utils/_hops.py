@@ -250,6 +250,27 @@ def ended(host: str, identifier: str, reason: str = "") -> dict[str, t.Any]:
     return _judged(host, found.rows)
 
 
+def refused(host: str, reason: str, info: Json, tailscale: Json, access: str) -> dict[str, t.Any]:
+    """Return the result of a host for which there is no plan: one row.
+
+    :param reason: why, as the role coolify_access or the connection said it.
+    :param info: what ``coolify_info`` returned, or how Ansible failed there.
+    :param tailscale: what ``tailscale_info`` returned below ``tailscale``.
+    :param access: what the user chose.
+    """
+    identifier = "CWT-102"
+    if info.get("unreachable"):
+        identifier, reason = "CWT-101", info.get("msg") or reason
+    elif info.get("docker") and not info["docker"]["reachable"]:
+        identifier, reason = "CWT-105", info["docker"]["error"]
+    elif info.get("coolify") and not info["coolify"]["found"]:
+        identifier, reason = "CWT-106", ""
+    elif access in ("tailscale", "dual") and tailscale and not tailscale.get("up"):
+        logged_out = tailscale.get("backend_state") in ("NeedsLogin", "NeedsMachineAuth")
+        identifier = "CWT-703" if logged_out else "CWT-702" if tailscale.get("installed") else "CWT-701"
+    return ended(host, identifier, reason)
+
+
 def _judged(host: str, found: list[Row]) -> dict[str, t.Any]:
     faults = ["{hop} ({id})".format(**row) for row in found if not row["ok"]]
     return {"host": host, "ok": not faults, "broken": list(dict.fromkeys(faults)), "rows": found}

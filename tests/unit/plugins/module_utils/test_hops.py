@@ -245,6 +245,23 @@ def test_machine_that_cannot_be_looked_from_is_a_row() -> None:
     assert [(row["from"], row["id"]) for row in found if not row["ok"]] == [("lab-outside", "CWT-104")]
 
 
+REFUSED = {
+    "CWT-101": ({"unreachable": True, "msg": "ssh"}, {}, "auto"),
+    "CWT-102": ({}, {"up": False}, "auto"),
+    "CWT-105": ({"docker": {"reachable": False, "error": "no socket"}}, {}, "dual"),
+    "CWT-106": ({"coolify": {"found": False}}, {}, "dual"),
+    "CWT-701": ({"coolify": {"found": True}}, {"up": False, "installed": False}, "tailscale"),
+    "CWT-702": ({"coolify": {"found": True}}, {"up": False, "installed": True, "backend_state": "Stopped"}, "dual"),
+    "CWT-703": ({"coolify": {"found": True}}, {"up": False, "installed": True, "backend_state": "NeedsLogin"}, "dual"),
+}
+
+
+@pytest.mark.parametrize("identifier", sorted(REFUSED))
+def test_host_without_a_plan_is_one_row(identifier: str) -> None:
+    found = _hops.refused(HOST, "why", *REFUSED[identifier])
+    assert [row["id"] for row in found["rows"]] == [identifier]
+
+
 def urls(view: str, plan: Info, info: Info, **options: t.Any) -> list[tuple[str, str, str]]:
     return [
         (target["name"], target["url"], target.get("expect", "open")) for target in _hops.targets(plan, info, view, **options)
@@ -349,11 +366,11 @@ def test_every_diagnosis_has_a_hop_a_cause_and_a_next_step() -> None:
 
 def test_every_diagnosis_of_a_state_is_tried_here() -> None:
     elsewhere = {
-        *("CWT-101", "CWT-102", "CWT-103", "CWT-104"),
+        *("CWT-103", "CWT-104"),
         *("CWT-211", "CWT-212", "CWT-502", "CWT-503", "CWT-511", "CWT-512", "CWT-513", "CWT-601", "CWT-609", "CWT-705"),
     }
     states = {name for name in _diagnosis.TABLE if name < "CWT-810"}
-    assert states - elsewhere == set(STATE_FAULTS)
+    assert states - elsewhere == {*STATE_FAULTS, *REFUSED}
 
 
 def test_fixtures_are_not_changed_by_looking() -> None:
