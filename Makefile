@@ -27,7 +27,7 @@ demo: setup ## boot the lab, show the hops before and after site.yml, leave the 
 	@bash tests/demo.sh
 
 demo-down: setup ## remove the lab and everything it left on this machine
-	@$(LAB) down --all
+	@$(LAB) down
 
 test: setup ## everything: unit, lint, sanity, Molecule scenarios, browser
 	@$(RUN) test

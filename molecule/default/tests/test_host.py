@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
+
+LAB_FOLDERS = Path(__file__).resolve().parents[3] / ".lab"
 
 
 @pytest.mark.parametrize(
@@ -23,10 +27,14 @@ def test_files_of_the_collection(host, path, mode):
 
 
 def test_environment_file_keeps_owner_and_mode(host):
-    # As Coolify's installer leaves it; the lab's installer writes the same.
-    file = host.file("/data/coolify/source/.env")
-    assert file.mode & 0o007 == 0
-    assert host.file("/data/coolify").mode == 0o700
+    name = host.backend.get_hostname()
+    prefix = os.environ.get("LAB_PREFIX", "molecule")
+    untreated = json.loads((LAB_FOLDERS / prefix / f"{name}-untreated.json").read_text())["files"]
+    for path in ("/data/coolify/source/.env", "/data/coolify", "/data/coolify/source"):
+        file = host.file(path)
+        mode, owner, *_ = untreated[path].split()
+        assert oct(file.mode)[2:] == oct(int(mode, 8) & 0o7777)[2:]
+        assert f"{file.uid}:{file.gid}" == owner
 
 
 @pytest.mark.parametrize("unit", ["coolify-websocket", "coolify-websocket-firewall"])
