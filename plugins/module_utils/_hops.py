@@ -265,10 +265,17 @@ def refused(host: str, reason: str, info: Json, tailscale: Json, access: str) ->
         identifier, reason = "CWT-105", info["docker"]["error"]
     elif info.get("coolify") and not info["coolify"]["found"]:
         identifier, reason = "CWT-106", ""
-    elif access in ("tailscale", "dual") and tailscale and not tailscale.get("up"):
+    elif info.get("env_file") and not info["env_file"]["exists"]:
+        identifier, reason = "CWT-301", info["env_file"]["path"]
+    elif access in ("tailscale", "dual") and tailscale and not _reachable(tailscale):
         logged_out = tailscale.get("backend_state") in ("NeedsLogin", "NeedsMachineAuth")
         identifier = "CWT-703" if logged_out else "CWT-702" if tailscale.get("installed") else "CWT-701"
     return ended(host, identifier, reason)
+
+
+def _reachable(tailscale: Json) -> bool:
+    # A tailscaled that was told to go down leaves its interface up, without an address.
+    return bool(tailscale.get("up") and (tailscale.get("ipv4") or tailscale.get("ipv6")))
 
 
 def _judged(host: str, found: list[Row]) -> dict[str, t.Any]:

@@ -185,6 +185,12 @@ def test_own_rule_before_the_paths_is_an_order_fault() -> None:
     assert set(faults(info, plan)) == {("tunnel", "CWT-801")}
 
 
+def test_wildcard_that_swallows_an_untreated_domain_is_an_order_fault() -> None:
+    info, plan = host("untreated")
+    wildcard_first(info, plan)
+    assert {identifier for hop, identifier in faults(info, plan) if hop == "tunnel"} == {"CWT-801"}
+
+
 @pytest.mark.parametrize(("document", "identifier"), [(None, "CWT-503"), ({"http": {}}, "CWT-502")])
 def test_traefik_file(document: t.Any, identifier: str) -> None:
     info, plan = host("treated")
@@ -250,8 +256,9 @@ REFUSED = {
     "CWT-102": ({}, {"up": False}, "auto"),
     "CWT-105": ({"docker": {"reachable": False, "error": "no socket"}}, {}, "dual"),
     "CWT-106": ({"coolify": {"found": False}}, {}, "dual"),
+    "CWT-301": ({"env_file": {"exists": False, "path": "/data/coolify/source/.env"}}, {}, "dual"),
     "CWT-701": ({"coolify": {"found": True}}, {"up": False, "installed": False}, "tailscale"),
-    "CWT-702": ({"coolify": {"found": True}}, {"up": False, "installed": True, "backend_state": "Stopped"}, "dual"),
+    "CWT-702": ({"coolify": {"found": True}}, {"up": True, "ipv4": None, "installed": True, "backend_state": "Stopped"}, "dual"),
     "CWT-703": ({"coolify": {"found": True}}, {"up": False, "installed": True, "backend_state": "NeedsLogin"}, "dual"),
 }
 
