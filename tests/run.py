@@ -17,9 +17,9 @@ import subprocess
 import sys
 import time
 import typing as t
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
@@ -133,6 +133,9 @@ def copy_checkout(target: Path) -> None:
     ).stdout.decode()
     for name in filter(None, listed.split("\0")):
         source = ROOT / name
+        # ansible-test judges what a user of the collection gets, and its unit tests; ruff has the rest.
+        if name.startswith(("molecule/", "tests/")) and not name.startswith(("tests/unit/", "tests/sanity/")):
+            continue
         if not source.exists() and not source.is_symlink():
             continue
         destination = target / name

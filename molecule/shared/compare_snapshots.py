@@ -7,18 +7,25 @@ import json
 import sys
 from pathlib import Path
 
+RULES = ("iptables", "ip6tables", "nft")
 
-def flat(snapshot: dict) -> list[str]:
+
+def flat(snapshot: dict, listed: list[str]) -> list[str]:
     lines = [f"{path}: {state}" for path, state in sorted(snapshot["files"].items())]
-    lines += [f"rule: {rule}" for rule in snapshot["rules"]]
+    lines += [f"{kind}: {rule}" for kind in listed for rule in snapshot[kind]]
     lines += [f"unit: {unit}" for unit in snapshot["units"]]
     return [*lines, f"http.conf in the container: {snapshot['http.conf']}"]
 
 
 def differences(before: dict, after: dict) -> list[str]:
-    return [
+    """One line each. Rules that could not be listed before, since the tool came later, must not hold a trace of ours."""
+    listed = [kind for kind in RULES if before[kind] is not None and after[kind] is not None]
+    ours = [
+        f"+{kind}: {rule}" for kind in RULES if before[kind] is None for rule in after[kind] or () if "coolify" in rule
+    ]
+    return ours + [
         line
-        for line in difflib.unified_diff(flat(before), flat(after), lineterm="", n=0)
+        for line in difflib.unified_diff(flat(before, listed), flat(after, listed), lineterm="", n=0)
         if not line.startswith(("---", "+++", "@@"))
     ]
 

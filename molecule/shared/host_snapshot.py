@@ -44,38 +44,55 @@ def files() -> dict[str, str]:
                 else:
                     content = "special"
                 found[path] = "%o %d:%d %s" % (status.st_mode, status.st_uid, status.st_gid, content)
-            found[folder] = "%o %d:%d folder" % ((lambda s: (s.st_mode, s.st_uid, s.st_gid))(os.lstat(folder)))
+            status = os.lstat(folder)
+            found[folder] = "%o %d:%d folder" % (status.st_mode, status.st_uid, status.st_gid)
     return found
 
 
-def output(*command: str) -> str:
+def output(*command: str) -> str | None:
     try:
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout.decode()
     except FileNotFoundError:
-        return ""
+        return None
 
 
-def rules() -> list[str]:
-    """The loaded rules without counters and handles, and without what Docker and Tailscale number anew each time."""
+def rules(*command: str) -> list[str] | None:
+    """Loaded rules without counters and handles, and without what Docker and Tailscale number anew each time.
+
+    None where the command is not installed: then nobody can say what there was before.
+    """
+    text = output(*command)
+    if text is None:
+        return None
     lines = []
-    for text in (output("nft", "list", "ruleset"), output("iptables-save"), output("ip6tables-save")):
-        for line in text.splitlines():
-            line = re.sub(r"counter packets \d+ bytes \d+|\[\d+:\d+\]", "", line).strip()
-            line = re.sub(r"\b(172|192\.168|10)(\.\d{1,3}){2,3}\b", "ADDRESS", line)
-            if not line.startswith("#"):
-                lines.append(re.sub(r"\bbr-[0-9a-f]{12}\b", "BRIDGE", line))
+    for line in text.splitlines():
+        line = re.sub(r"counter packets \d+ bytes \d+|\[\d+:\d+\]", "", line).strip()
+        line = re.sub(r"\b(172|192\.168|10)(\.\d{1,3}){2,3}\b", "ADDRESS", line)
+        if not line.startswith("#"):
+            lines.append(re.sub(r"\bbr-[0-9a-f]{12}\b", "BRIDGE", line))
     return sorted(lines)
 
 
 def http_conf() -> str:
-    text = output("docker", "exec", "coolify", "cat", "/etc/nginx/site-opts.d/http.conf")
+    text = output("docker", "exec", "coolify", "cat", "/etc/nginx/site-opts.d/http.conf") or ""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def units() -> list[str]:
-    listed = output("systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain")
-    return sorted(" ".join(line.split()[:2]) for line in listed.splitlines() if "coolify" in line or "nftables" in line)
+    listed = output("systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain") or ""
+    return sorted(" ".join(line.split()[:2]) for line in listed.splitlines() if "coolify" in line)
+
+
+def snapshot() -> dict[str, object]:
+    return {
+        "files": files(),
+        "iptables": rules("iptables-save"),
+        "ip6tables": rules("ip6tables-save"),
+        "nft": rules("nft", "list", "ruleset"),
+        "http.conf": http_conf(),
+        "units": units(),
+    }
 
 
 if __name__ == "__main__":
-    print(json.dumps({"files": files(), "rules": rules(), "http.conf": http_conf(), "units": units()}, sort_keys=True))
+    print(json.dumps(snapshot(), sort_keys=True))

@@ -163,7 +163,7 @@ def test_another_service_with_the_same_path_keeps_what_is_not_ours():
         ),
         (
             (f"ingress:\n  - hostname: &n {HOST}\n    service: http://localhost:8000\n"
-            "  - hostname: *n\n    path: ^/apps?/\n    service: http://localhost:6001\n  - service: http_status:404\n"),
+             "  - hostname: *n\n    path: ^/apps?/\n    service: http://localhost:6001\n  - service: http_status:404\n"),
             "by hand, in this order",
         ),
     ],

@@ -54,7 +54,7 @@ COMMENT = st.builds(lambda text: f"#{text}\n", st.text(alphabet="ab;{}\"' #", ma
 @st.composite
 def statements(draw, depth=0):
     parts = []
-    for _ in range(draw(st.integers(0, 3))):
+    for dummy in range(draw(st.integers(0, 3))):
         parts.append(draw(GAP) + (draw(COMMENT) if draw(st.booleans()) else ""))
         words = ["d" + draw(st.text(alphabet="abc_", max_size=4))]
         words += draw(st.lists(WORD | QUOTED, max_size=3))

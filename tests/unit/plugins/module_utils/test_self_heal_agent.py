@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import sys
 import types
@@ -64,10 +65,13 @@ def world(package, tmp_path, monkeypatch):
     )
 
 
-def event(world, action, name="coolify", serial=[0], **attributes):  # noqa: B006  a counter
-    serial[0] += 1
+SERIAL = itertools.count(1)
+
+
+def event(world, action, name="coolify", **attributes):
+    serial = next(SERIAL)
     actor = {"ID": world.container.identity, "Attributes": {"name": name, **attributes}}
-    return {"Action": action, "Actor": actor, "timeNano": serial[0]}
+    return {"Action": action, "Actor": actor, "timeNano": serial}
 
 
 def started(world, seconds=0.0):
@@ -146,7 +150,7 @@ def test_an_nginx_that_never_answers_is_given_up_until_the_next_event(world, mon
     world.container.http_conf.write_text(world.treated)
     world.container.hush()
     world.agent.take(event(world, "start"))
-    for _ in range(6):
+    for dummy in range(6):
         started(world, 60)
     asked = len(world.container.execs)
     started(world, 600)
@@ -200,7 +204,7 @@ def test_an_image_with_routes_of_its_own_is_left_alone(world):
 def test_a_container_that_keeps_ending_gets_a_start_without_the_routes(world):
     world.container.state = "created"
     world.agent.take(event(world, "create"))
-    for _ in range(2):
+    for dummy in range(2):
         world.container.state = "exited"
         world.agent.take(event(world, "start"))
         world.agent.take(event(world, "die", exitCode="1"))
@@ -212,7 +216,7 @@ def test_a_container_that_keeps_ending_gets_a_start_without_the_routes(world):
 def test_a_container_that_was_told_to_stop_keeps_them(world, status):
     world.container.state = "created"
     world.agent.take(event(world, "create"))
-    for _ in range(3):
+    for dummy in range(3):
         world.agent.take(event(world, "start"))
         world.agent.take(event(world, "die", exitCode=status))
     assert world.container.http_conf.read_text() == world.treated

@@ -56,7 +56,8 @@ def service(tmp_path, systemd):
     return self_heal_service.Service(UNIT, FOLDER, MEMORY, systemd, str(tmp_path))
 
 
-def install(service, files=FILES):
+def install(service, files=None):
+    files = FILES if files is None else files
     changes = service.differences(files)
     service.install(files, changes, service.unit_state())
     return [change.path for change in changes]
