@@ -15,6 +15,10 @@ from compare_snapshots import differences
         ({"coolify_domain": "coolify lab.test"}, ["coolify_domain"]),
         ({"coolify_domain": "coolify.lab.test\u0007"}, ["coolify_domain"]),
         ({"coolify_access": "everything"}, ["coolify_access", "dual"]),
+        ({"coolify_data_path": "/nowhere"}, ["coolify_data_path", "/nowhere/source/.env"]),
+        ({"coolify_nginx_resolver": "ns.example.com"}, ["coolify_nginx_resolver", "IP address"]),
+        # A role at the end of the play refuses before the first one changes anything, too.
+        ({"coolify_verify_deadline": "soon"}, ["coolify_verify_deadline"]),
     ],
 )
 def test_bad_variable(lab, variables, names):
