@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast test-all lint docs build fuzz faults bench clean
+.PHONY: help setup demo demo-down test test-fast test-all docs build fuzz faults bench
 
 VENV := .venv
 PLAY := $(VENV)/bin/ansible-playbook -i .lab/inventory.yml
@@ -38,8 +38,25 @@ test-fast: setup ## unit and lint
 test-all: setup ## everything, every scenario on all three systems
 	@$(RUN) all
 
+SEED_OPTION = $(if $(SEED),--seed $(SEED))
+
+fuzz: setup ## random input against independent oracles, with SEED=… the same again
+	@$(LAB) build --system trixie
+	@$(VENV)/bin/python tests/fuzz/env_files.py --files 100000 $(SEED_OPTION)
+	@$(VENV)/bin/python tests/fuzz/http_conf.py --files 100000 --nginx 2000 $(SEED_OPTION)
+	@$(VENV)/bin/python tests/fuzz/ingress_lists.py --lists 100000 $(SEED_OPTION)
+	@$(VENV)/bin/python tests/fuzz/nft_packets.py --packets 100000 $(SEED_OPTION)
+
+faults: setup ## cut the edits by SIGKILL at random moments, with SEED=… the same again
+	@$(LAB) up --prefix faults --system trixie
+	@trap '$(LAB) down --prefix faults --keep-engine' EXIT; \
+		$(VENV)/bin/python tests/faults/cuts.py --prefix faults --modules 500 --site 30 $(SEED_OPTION)
+
 docs: setup ## write the generated parts of the documentation again
 	@$(VENV)/bin/python tests/docs.py
 
 build: setup ## the collection's tarball
 	@$(VENV)/bin/ansible-galaxy collection build --force
+
+bench: setup ## the figures that are measured, as ratios and counts in one run
+	@$(VENV)/bin/python tests/bench/run.py

@@ -214,8 +214,15 @@ def sanity_stage() -> Stage:
     )
 
 
+# Begun, and not yet seen to pass as a whole: `molecule test -s NAME` runs them, `make test` does not.
+UNFINISHED_SCENARIOS = {"edits", "firewall", "self-heal"}
+
+
 def scenario_names() -> list[str]:
-    return sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
+    found = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}
+    for name in sorted(found & UNFINISHED_SCENARIOS):
+        say(f"scenario {name}: unfinished, not run here")
+    return sorted(found - UNFINISHED_SCENARIOS)
 
 
 def lab_stages(every_system: bool) -> list[Stage]:

@@ -28,6 +28,7 @@ ENTRYPOINTS = ("https", "http")
 
 MINIMUM_DOCKER = "20.10"
 MINIMUM_COOLIFY = "4.0.0-beta.426"
+MINIMUM_TRAEFIK = "3.1"
 
 # Ports inside the realtime container; also what Coolify's compose file publishes unless told otherwise (facts 11, 30).
 APP_PORT = 6001
@@ -166,6 +167,13 @@ def check_host(info: Facts) -> None:
             "There is no container named coolify on this host. Install Coolify first, or take the host out of the "
             "group that coolify_hosts names."
         )
+    env_file = info.get("env_file") or {}
+    # Before the version: with its .env away nothing can be read from the container.
+    if not env_file.get("exists"):
+        raise AccessError(
+            f"There is no {env_file.get('path')} on this host. If Coolify's folder is another one, set "
+            "coolify_data_path; if the file is lost, restore it from a backup first: it holds APP_KEY."
+        )
     version = str(coolify.get("version") or "")
     new_enough = _versions.at_least(version, MINIMUM_COOLIFY)
     if new_enough is None:
@@ -178,6 +186,17 @@ def check_host(info: Facts) -> None:
             f"Coolify {version} on this host is older than {MINIMUM_COOLIFY}. Update Coolify (Settings, or its "
             "upgrade.sh), then run this again."
         )
+
+
+def traefik_refusal(info: Facts) -> str:
+    """Return why routes cannot be put into this host's Traefik, and the remedy; empty where they can."""
+    proxy = info.get("proxy") or {}
+    if _versions.at_least(str(proxy.get("version") or ""), MINIMUM_TRAEFIK) is not False:
+        return ""
+    return (
+        f"coolify-proxy runs Traefik {proxy['version']}, which does not know the rules of {MINIMUM_TRAEFIK}. Update the "
+        "proxy in Coolify (Servers, Proxy), or set coolify_traefik_state: absent to do without routes in it."
+    )
 
 
 # -- the parts of the plan ---------------------------------------------------------------------------------------------
@@ -336,8 +355,28 @@ def _trusted_by_user(extra: t.Any) -> list[dict[str, str | None]]:
         raise AccessError(f"coolify_firewall_{error}.") from None
 
 
-def _traefik_part(info: Facts, data_path: str, domain: Domain | None, entrypoints: t.Sequence[str]) -> dict[str, t.Any]:
-    wanted = domain is not None and (info.get("proxy") or {}).get("kind") == "traefik"
+def _data_path(value: t.Any) -> str:
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise AccessError(
+            f"coolify_data_path is {value!r}. Write Coolify's folder as an absolute path, like /data/coolify."
+        )
+    return value.rstrip("/")
+
+
+def _check_nginx(resolver: t.Any, read_timeout: t.Any) -> None:
+    """Try the two values on an empty file, as nginx_snippet will on the real one."""
+    # The command line gives every value as text.
+    seconds = int(read_timeout) if isinstance(read_timeout, str) and read_timeout.isdecimal() else read_timeout
+    try:
+        _http_conf.apply("", _http_conf.ROUTES, str(resolver), seconds)
+    except _http_conf.HttpConfError as error:
+        raise AccessError(f"coolify_nginx_{error}.") from None
+
+
+def _traefik_part(
+    info: Facts, data_path: str, domain: Domain | None, entrypoints: t.Sequence[str], state: str
+) -> dict[str, t.Any]:
+    wanted = domain is not None and state == "present" and (info.get("proxy") or {}).get("kind") == "traefik"
     return {
         "wanted": wanted,
         "path": data_path + "/proxy/dynamic/coolify-websocket.yaml",
@@ -350,11 +389,12 @@ def _traefik_part(info: Facts, data_path: str, domain: Domain | None, entrypoint
 def _tunnel_part(info: Facts, domain: Domain | None, ports: Facts) -> dict[str, t.Any]:
     tunnel = (info.get("managed") or {}).get("tunnel") or {}
     published = ((r"^/terminal/ws$", ports["terminal"]), (r"^/apps?/", ports["app"]))
+    rules = [{"path": path, "service": f"http://localhost:{port}"} for path, port in published if port]
     return {
-        "wanted": domain is not None and bool(tunnel.get("present")),
+        "wanted": domain is not None and bool(tunnel.get("present")) and bool(rules),
         "hostname": domain["host"] if domain else None,
         "path": tunnel.get("path"),
-        "rules": [{"path": path, "service": f"http://localhost:{port}"} for path, port in published if port],
+        "rules": rules,
     }
 
 
@@ -369,6 +409,9 @@ def plan(
     data_path: str = "/data/coolify",
     state: str = "present",
     tailscale_name: bool = False,
+    traefik_state: str = "present",
+    resolver: str = _http_conf.RESOLVER,
+    read_timeout: t.Any = _http_conf.READ_TIMEOUT,
 ) -> dict[str, t.Any]:
     """Return every value that any role writes on this host.
 
@@ -383,24 +426,33 @@ def plan(
     :param state: ``present``, or ``absent`` for taking everything back, which needs neither a domain nor Tailscale:
         no value but this one is refused then, and what is not known is None.
     :param tailscale_name: whether browsers on the tailnet are sent to the host's name there, not to its address.
+    :param traefik_state: whether Traefik is to have routes at all, one of ``STATES``.
+    :param resolver: what nginx asks for the realtime container's address.
+    :param read_timeout: seconds that a WebSocket may be silent before nginx ends it.
     :raises AccessError: what is wrong, and the remedy.
     """
     absent = _choose("coolify_state", state, STATES) == "absent"
     try:
+        folder = _data_path(data_path)
         if not absent:
             check_host(info)
         access = _choose("coolify_access", access, MODES)
         scheme = _choose("coolify_access_scheme", scheme, SCHEMES)
+        _check_nginx(resolver, read_timeout)
         names = _entrypoints(entrypoints)
         site, origin = _domain(info, domain, scheme)
         tailnet = _tailnet(tailscale, tailscale_name)
         mode: str | None
         mode, why = _mode(access, site, tailnet, tailscale, origin)
         allowed = _trusted(tailscale, trusted)
+        traefik = _traefik_part(info, folder, site, names, _choose("coolify_traefik_state", traefik_state, STATES))
+        if traefik["wanted"] and traefik_refusal(info):
+            raise AccessError(traefik_refusal(info))
     except AccessError as error:
         if not absent:
             raise
-        mode, why, site, tailnet, allowed, names = None, str(error), None, None, [], list(ENTRYPOINTS)
+        traefik = _traefik_part(info, str(data_path).rstrip("/"), None, ENTRYPOINTS, "absent")
+        mode, why, site, tailnet, allowed = None, str(error), None, None, []
     ports = _ports(info)
     sides = {"domain": ["domain"], "tailscale": ["tailscale"], "dual": ["domain", "tailscale"]}
     return {
@@ -412,7 +464,7 @@ def plan(
         "environment": environment(mode, site, tailnet, ports["app"] or APP_PORT),
         "ports": ports,
         "nginx": {"routes": [dict(route) for route in _http_conf.ROUTES]},
-        "traefik": _traefik_part(info, data_path, site, names),
+        "traefik": traefik,
         "firewall": {"ports": [port for port in (ports["app"], ports["terminal"]) if port], "trusted": allowed},
         "tunnel": _tunnel_part(info, site, ports),
     }

@@ -14,6 +14,7 @@ file through the engine (fact 27).
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 
 from . import _docker_engine, _http_conf, _nginx_syntax
@@ -74,6 +75,11 @@ answer=$?
 [ $answer -eq {_SILENT} ] || {{ mv -f "$old" "$live"; nginx -s reload 2>&1; }}
 exit $answer
 """
+
+
+# Without what differs from one telling of the same complaint to the next: it would never be known as the same.
+_TIME_AND_PROCESS = re.compile(r"^[0-9/]+ [0-9:]+ (?=\[)|(?<=\] )[0-9]+#[0-9]+: ")
+_VERDICT = re.compile(r"configuration file \S+ test failed$")
 
 
 class NginxError(Exception):
@@ -247,4 +253,5 @@ def _run(engine: _docker_engine.Engine, snapshot: Snapshot, script: str, *argume
 def _words(output: str, candidate: str = "", path: str = "") -> str:
     """nginx's own lines in one, with the candidate called by the name it was meant to get."""
     text = output.replace(candidate, path) if candidate else output
-    return " / ".join(line.strip() for line in text.splitlines() if line.strip()) or "no reason given"
+    lines = (_TIME_AND_PROCESS.sub("", line.strip()) for line in text.splitlines() if not _VERDICT.search(line))
+    return " / ".join(line for line in lines if line) or "no reason given"

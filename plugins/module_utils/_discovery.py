@@ -1,7 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Opens what ``_host_state`` reads: the engine's socket, files, and two processes where nothing else tells.
+"""Opens what ``_host_state`` reads: the engine's socket, files, and four processes where nothing else tells.
 
 Everything is looked at once and nothing is changed. What is missing or broken becomes a value, never an exception, so
 that one broken part does not hide the others.
@@ -27,6 +27,7 @@ from ansible_collections.selfhosted.coolify.plugins.module_utils import (
     _http_conf,
     _ingress,
     _nft_rules,
+    _port_reach,
 )
 
 CONTAINER = "coolify"
@@ -98,26 +99,28 @@ class Discovery:
         proxy = _host_state.proxy(containers.get(PROXY), self._data_path)
         units = self._units()
         nft, table = self._nft()
+        ports: Json = {
+            "app": _host_state.published_port(realtime or {}, _access.APP_PORT),
+            "terminal": _host_state.published_port(realtime or {}, _access.TERMINAL_PORT),
+            "http": _host_state.published_port(coolify or {}, 8080),
+        }
+        ufw = self._ufw()
         return {
             "docker": docker,
             "coolify": self._coolify(coolify),
             "env_file": self._env_file(),
             "realtime": _realtime(realtime),
-            "ports": {
-                "app": _host_state.published_port(realtime or {}, _access.APP_PORT),
-                "terminal": _host_state.published_port(realtime or {}, _access.TERMINAL_PORT),
-                "http": _host_state.published_port(coolify or {}, 8080),
-            },
+            "ports": ports,
             "proxy": proxy,
             "domain": self._domain(proxy["kind"]),
             "os": self._os(),
-            "ufw": self._ufw(),
+            "ufw": ufw,
             "nft": nft,
             "managed": {
                 "nginx": self._nginx(coolify),
                 "self_heal": self._self_heal(units),
                 "traefik": self._traefik(),
-                "firewall": self._firewall(table, units),
+                "firewall": {**self._firewall(table, units), **self._reach(ports, table, ufw)},
                 "tunnel": self._tunnel(CLOUDFLARED in containers),
             },
         }
@@ -298,6 +301,15 @@ class Discovery:
             "outside_interfaces": [] if table is None else table["outside_interfaces"],
             "refused_packets": None if table is None else table["refused_packets"],
             "unit": unit.get("active_state"),
+        }
+
+    def _reach(self, ports: Json, table: Json | None, ufw: Json) -> Json:
+        published = sorted({port for name in ("app", "terminal") for port in [ports[name]] if port is not None})
+        saved = {family: self._run([f"{tool}-save"])[1] for family, tool in (("ipv4", "iptables"), ("ipv6", "ip6tables"))}
+        after = {path: self._text(path) or "" for path in ("/etc/ufw/after.rules", "/etc/ufw/after6.rules")}
+        return {
+            "reach": _port_reach.reach(published, table, ufw, saved),
+            "other_rules": _port_reach.other_rules(published, ufw, saved, after),
         }
 
     def _tunnel(self, managed_by_coolify: bool) -> Json:

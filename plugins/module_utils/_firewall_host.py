@@ -265,6 +265,10 @@ WantedBy=sysinit.target
 
 _HOOK = """\
 # nftables.service flushes every table whenever it starts, reloads or stops; ours goes back at once.
+[Unit]
+# At shutdown it stops, and so flushes, when Docker publishes nothing any more.
+Before=docker.service
+
 [Service]
 ExecStartPost=-{load}
 ExecReload=-{load}

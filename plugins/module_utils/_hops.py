@@ -16,11 +16,11 @@ import typing as t
 from urllib.parse import urlsplit
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils import (
+    _access,
     _diagnosis,
     _ingress,
     _tailscale,
     _ufw_rules,
-    _versions,
 )
 
 VIEWS = ("host", "control", "tailnet", "outside")
@@ -39,7 +39,6 @@ _ORDER = (
     "self-heal",
 )
 _PATHS = (("terminal", "/terminal/ws"), ("app", "/app/"))
-_MINIMUM_TRAEFIK = "3.1"
 
 # Which rule must answer for which example of a path, and for a page that must not go to the realtime container.
 _TUNNEL_EXAMPLES = (("terminal", "/terminal/ws"), ("app", "/app/key"), ("app", "/apps/coolify/events"))
@@ -214,7 +213,7 @@ def rows(
     _nginx(found, info)
     _coolify(found, info)
     _environment(found, plan, info)
-    _realtime(found, info)
+    _realtime(found, plan, info)
     _self_heal(found, info)
     for look in looks:
         if "results" not in look:
@@ -267,6 +266,8 @@ def refused(host: str, reason: str, info: Json, tailscale: Json, access: str) ->
         identifier, reason = "CWT-106", ""
     elif info.get("env_file") and not info["env_file"]["exists"]:
         identifier, reason = "CWT-301", info["env_file"]["path"]
+    elif reason and reason == _access.traefik_refusal(info):
+        identifier, reason = "CWT-505", info["proxy"]["version"]
     elif access in ("tailscale", "dual") and tailscale and not _reachable(tailscale):
         logged_out = tailscale.get("backend_state") in ("NeedsLogin", "NeedsMachineAuth")
         identifier = "CWT-703" if logged_out else "CWT-702" if tailscale.get("installed") else "CWT-701"
@@ -371,7 +372,7 @@ def _proxy(found: _Rows, plan: Json, info: Json, document: t.Any) -> None:
         found.good(kind, "coolify-proxy", "running {}".format(proxy["version"] or "").strip())
     if not plan["traefik"]["wanted"]:
         return
-    if _versions.at_least(str(proxy["version"] or ""), _MINIMUM_TRAEFIK) is False:
+    if _access.traefik_refusal(info):
         found.bad("CWT-505", "coolify-proxy", str(proxy["version"]))
     if not ours["present"]:
         found.bad("CWT-501", ours["path"], "missing")
@@ -461,13 +462,15 @@ def _coolify(found: _Rows, info: Json) -> None:
         found.bad("CWT-117", "port 8000", "not published")
 
 
-def _realtime(found: _Rows, info: Json) -> None:
+def _realtime(found: _Rows, plan: Json, info: Json) -> None:
     realtime, ports = info["realtime"], info["ports"]
     if not realtime["found"]:
         found.bad("CWT-113", "coolify-realtime", "missing")
         return
     _container(found, "realtime", realtime, "CWT-114", "CWT-115")
     missing = [str(port) for port, name in ((6001, "app"), (6002, "terminal")) if not ports[name]]
+    # Whoever comes in by the domain never uses these ports: unpublished, they are one door less.
+    missing = missing if "tailscale" in plan["sides"] else []
     if realtime.get("state") == "running" and missing:
         found.bad("CWT-116", "port " + ", ".join(missing), "not published")
 

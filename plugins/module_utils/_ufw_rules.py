@@ -82,12 +82,12 @@ def _serves(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         and there.get("direction", "in") == "in"
         and there.get("destination", "any") in _ANYWHERE
         and there.get("interface") == wanted["interface"]
-        and _names_port(str(there.get("port")), int(wanted["port"]))
+        and names_port(str(there.get("port")), int(wanted["port"]))
         and _network(there.get("source")) == _network(wanted["source"])
     )
 
 
-def _names_port(field: str, port: int) -> bool:
+def names_port(field: str, port: int) -> bool:
     """UFW's port field: one, a list with commas, ranges with a colon."""
     for part in field.split(","):
         first, _colon, last = part.partition(":")

@@ -12,7 +12,8 @@ version_added: 0.1.0
 author: selfhosted.coolify contributors (@selfhosted)
 description:
   - Reads, in one execution, the versions, containers, ports, domain and settings that matter for Coolify's WebSockets.
-  - Docker is asked on its socket, the rest is read from files; only C(systemctl show) and C(nft) are run.
+  - Docker is asked on its socket, the rest is read from files; only C(systemctl show), C(nft),
+    C(iptables-save) and C(ip6tables-save) are run.
   - Does not fail for what it can describe. A host without Docker has RV(docker.reachable=false) and the reason.
   - Returns no secret. Of C(.env) and of the container's environment only the keys that decide where
     WebSockets go are read out.
@@ -317,6 +318,11 @@ managed:
       description:
         - The firewall. C(file_present), C(table_loaded), C(intact) (whether nobody changed a rule of the table),
           C(ports), C(trusted), C(outside_interfaces), C(refused_packets), and the state of its C(unit).
+        - C(reach) says for each guarded C(port) and C(family) who can reach it from outside now, by the running tables.
+          C(sources), V(null) where that cannot be told, and C(by), who decides, V(nftables) (this collection's table),
+          V(ufw), V(docker) (published on loopback alone), V(changed table) or V(null).
+        - C(other_rules) are rules of others that open or close the same ports, a block in C(DOCKER-USER), ufw-docker's,
+          or a refusal of UFW's. Each has C(where), C(family), C(rule), C(effect) and C(ports). They are left alone.
       type: dict
     tunnel:
       description:

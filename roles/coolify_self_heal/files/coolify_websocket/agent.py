@@ -167,11 +167,17 @@ class Agent:
             self._report.refused(container[:12], "nginx never answered; nothing more is tried before the next event")
 
     def _pass(self, container: str, cause: str) -> str:
+        return self._told(container, cause, lambda: healing.heal(self._engine, self._settings, container))
+
+    def _told(self, container: str, cause: str, work: t.Callable[[], healing.Outcome]) -> str:
+        """Does the work and reports what came of it. Raises EngineUnavailable only if the engine itself is away."""
         begun = time.monotonic()
         try:
-            outcome = healing.heal(self._engine, self._settings, container)
-        except _docker_engine.EngineUnavailable:
-            raise
+            outcome = work()
+        except _docker_engine.EngineUnavailable as error:
+            # A container that ends cuts off the answers about it. Whether it was that, the engine itself tells.
+            self._engine.version()
+            outcome = healing.Outcome(healing.STARTING, str(error))
         except _docker_engine.EngineError as error:
             # The container went down or away while it was looked at: its next event decides.
             outcome = healing.Outcome(healing.STARTING, str(error))
@@ -186,12 +192,12 @@ class Agent:
         self._deaths[container] += 1
         if self._deaths[container] < _UNPROVED_DEATHS:
             return
-        self._given_up.add(container)
-        begun = time.monotonic()
-        if healing.withdraw(self._engine, self._settings, container):
-            detail = f"the container ended {_UNPROVED_DEATHS} times, last with {status}, before nginx answered"
-            outcome = healing.Outcome(healing.WITHDRAWN, detail)
-            self._report.passed(container, "died", outcome, time.monotonic() - begun)
+        reason = f"the container ended {self._deaths[container]} times, last with {status}, before nginx answered"
+        if self._told(container, "died", lambda: healing.withdraw(self._engine, self._settings, container, reason)) in (
+            healing.WITHDRAWN,
+            healing.REFUSED,
+        ):
+            self._given_up.add(container)
 
     def _forget(self, container: str) -> None:
         self._watched.pop(container, None)

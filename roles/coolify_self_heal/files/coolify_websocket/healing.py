@@ -59,19 +59,23 @@ def heal(engine: _docker_engine.Engine, settings: Settings, container: str, chec
     return outcome._replace(foreign=tuple(wanted.foreign))
 
 
-def withdraw(engine: _docker_engine.Engine, settings: Settings, container: str) -> bool:
-    """Takes our block out of a container that does not run; whether there was one."""
+def withdraw(engine: _docker_engine.Engine, settings: Settings, container: str, reason: str) -> Outcome:
+    """Takes our block out of a container that keeps ending, for this reason.
+
+    Raises EngineError and EngineUnavailable.
+    """
     inspected = engine.inspect(container)
     if inspected is None:
-        return False
+        return Outcome(GONE, f"there is no container {container}")
     try:
         snapshot = _container_nginx.read(engine, inspected, settings.path)
         stock = _http_conf.remove(snapshot.text)
-    except (_container_nginx.NginxError, _http_conf.HttpConfError):
-        return False
-    if stock.changed and not snapshot.running:
-        _container_nginx.put(engine, snapshot, stock.text)
-    return stock.changed and not snapshot.running
+    except (_container_nginx.NginxError, _http_conf.HttpConfError) as error:
+        return Outcome(REFUSED, str(error))
+    if not stock.changed:
+        return Outcome(REFUSED, reason)
+    _container_nginx.put(engine, snapshot, stock.text)
+    return Outcome(WITHDRAWN, reason)
 
 
 def _prepare(

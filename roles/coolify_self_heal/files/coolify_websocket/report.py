@@ -60,8 +60,10 @@ class Report:
                 cause=cause,
                 milliseconds=str(round(seconds * 1000)),
             )
-        if outcome.kind in (healing.REFUSED, healing.WITHDRAWN):
+        if outcome.kind == healing.REFUSED:
             self.refused(short, outcome.detail)
+        elif outcome.kind == healing.WITHDRAWN:
+            self._remember(short, outcome.detail)
         elif outcome.kind in healing.IN_PLACE:
             # What was refused before is history once the routes are there.
             self._state["refusals"] = []
@@ -69,10 +71,7 @@ class Report:
 
     def refused(self, container: str, reason: str) -> None:
         """The routes are not there, and nothing more is tried before the next event."""
-        refusals = self._state["refusals"]
-        if not any(known["container"] == container and known["reason"] == reason for known in refusals):
-            refusals.append({"at": _now(), "container": container, "reason": reason})
-            del refusals[:-_REMEMBERED_REFUSALS]
+        if self._remember(container, reason):
             self.log(WARNING, f"refused: container {container}: {reason}", outcome="refused", container=container)
             self._write()
 
@@ -114,6 +113,15 @@ class Report:
         self._state.update(status=status, connected=connected)
         _notify(f"STATUS={status}")
         self._write()
+
+    def _remember(self, container: str, reason: str) -> bool:
+        """Whether this refusal is news."""
+        refusals = self._state["refusals"]
+        if any(known["container"] == container and known["reason"] == reason for known in refusals):
+            return False
+        refusals.append({"at": _now(), "container": container, "reason": reason})
+        del refusals[:-_REMEMBERED_REFUSALS]
+        return True
 
     def _recall(self) -> None:
         """Counts go on over a restart: systemd keeps the folder until the unit stops or the host boots."""

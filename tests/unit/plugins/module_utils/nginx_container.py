@@ -115,6 +115,9 @@ class Engine:
     def _find(self, name):
         return next((c for c in self.all.values() if name in (c.identity, c.name)), None)
 
+    def version(self):
+        return {"ApiVersion": "1.45"}
+
     def inspect(self, name):
         found = self._find(name)
         return None if found is None else found.inspected

@@ -37,14 +37,15 @@ TAILNET_TRUSTED = [
 ]
 
 
-def host(scheme: str | None = "https", tunnel: bool = True, proxy: str = "traefik", **changes: Any) -> dict[str, Any]:
+def host(scheme: str | None = "https", tunnel: bool = True, proxy: Any = "traefik", **changes: Any) -> dict[str, Any]:
     """What coolify_info says of a host; ``scheme`` None: no domain is set in Coolify."""
     facts: dict[str, Any] = {
         "docker": {"reachable": True, "version": "26.1.5", "api_version": "1.45", "error": None},
         "coolify": {"found": True, "version": "4.3.0"},
+        "env_file": {"path": "/data/coolify/source/.env", "exists": True},
         "realtime": {"found": True},
         "ports": {"app": 6001, "terminal": 6002, "http": 8000},
-        "proxy": {"kind": proxy},
+        "proxy": proxy if isinstance(proxy, dict) else {"kind": proxy, "version": "3.6.15"},
         "domain": {"host": DOMAIN, "scheme": scheme, "source": "coolify.yaml"} if scheme else None,
         "managed": {
             "tunnel": {"path": "/etc/cloudflared/config.yml", "present": tunnel, "managed_by_coolify": False},
@@ -191,6 +192,32 @@ def test_traefik_is_written_where_it_runs_and_a_domain_is_known(proxy: str, sche
     assert traefik["path"] == "/data/coolify/proxy/dynamic/coolify-websocket.yaml"
 
 
+def test_traefik_of_an_unknown_version_is_taken_as_it_is() -> None:
+    assert _access.plan(host(proxy={"kind": "traefik", "version": None}), TAILSCALE)["traefik"]["wanted"]
+
+
+def test_an_old_traefik_is_in_nobodys_way_where_it_gets_no_routes() -> None:
+    old = {"kind": "traefik", "version": "3.0.4"}
+    plan = _access.plan(host(proxy=old), TAILSCALE, traefik_state="absent")
+    assert (plan["mode"], plan["traefik"]["wanted"]) == ("domain", False)
+    assert _access.plan(host(proxy=old, scheme=None), TAILSCALE)["mode"] == "tailscale"
+
+
+def test_a_last_slash_of_the_folder_is_nothing() -> None:
+    plan = _access.plan(host(), TAILSCALE, data_path="/srv/coolify/")
+    assert plan["traefik"]["path"] == "/srv/coolify/proxy/dynamic/coolify-websocket.yaml"
+
+
+def test_a_number_that_the_command_line_gave_as_text() -> None:
+    assert _access.plan(host(), TAILSCALE, read_timeout="3600")["mode"] == "domain"
+
+
+def test_a_host_that_publishes_neither_port_has_nothing_to_put_in_the_tunnels_list() -> None:
+    plan = _access.plan(host(ports={"app": None, "terminal": None, "http": 8000}), TAILSCALE)
+    assert plan["firewall"]["ports"] == []
+    assert not plan["tunnel"]["wanted"]
+
+
 def test_traefiks_document_is_yaml_for_that_host_on_those_entry_points() -> None:
     traefik = _access.plan(host(), TAILSCALE, entrypoints=["https"])["traefik"]
     document = yaml.safe_load(yaml.safe_dump(traefik["document"]))
@@ -268,6 +295,22 @@ def test_traefiks_document_is_yaml_for_that_host_on_those_entry_points() -> None
         (host(), TAILSCALE, {"trusted": [{"interface": "a b"}]}, ["coolify_firewall_trusted", "a b"]),
         (host(), TAILSCALE, {"trusted": [7]}, ["coolify_firewall_trusted", "7"]),
         (host(), TAILSCALE, {"state": "gone"}, ["coolify_state", "gone", "present, absent"]),
+        (
+            host(env_file={"path": "/srv/source/.env", "exists": False}),
+            TAILSCALE,
+            {},
+            ["/srv/source/.env", "coolify_data_path", "backup"],
+        ),
+        (host(), TAILSCALE, {"data_path": "data/coolify"}, ["coolify_data_path", "data/coolify", "absolute"]),
+        (host(), TAILSCALE, {"resolver": "127.0.0.11; x"}, ["coolify_nginx_resolver", "'127.0.0.11;'", "IP address"]),
+        (host(), TAILSCALE, {"read_timeout": 0}, ["coolify_nginx_read_timeout", "seconds"]),
+        (host(), TAILSCALE, {"read_timeout": "1h"}, ["coolify_nginx_read_timeout", "1h", "seconds"]),
+        (
+            host(proxy={"kind": "traefik", "version": "2.10.7"}),
+            TAILSCALE,
+            {},
+            ["Traefik 2.10.7", "3.1", "Update", "coolify_traefik_state"],
+        ),
         (
             host(domain={"host": "my_coolify.example.com", "scheme": "https", "source": "/x/coolify.yaml"}),
             TAILSCALE,

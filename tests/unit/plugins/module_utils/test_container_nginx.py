@@ -104,6 +104,16 @@ def test_fault_is_nginxs_own_text(engine, container, snapshot):
     assert 'unknown directive "bogus"' in container_nginx.fault(engine, snapshot)
 
 
+def test_nginxs_words_are_told_without_time_and_process(engine, container, snapshot, monkeypatch):
+    output = (
+        b'2026/11/23 23:07:10 [emerg] 18#18: duplicate location "/app/" in /etc/nginx/site-opts.d/http.conf:39\n'
+        b"nginx: configuration file /etc/nginx/.coolify-websocket-dbf91efc.conf test failed\n"
+    )
+    monkeypatch.setattr(engine, "exec", lambda *_arguments: (1, output))
+    said = '[emerg] duplicate location "/app/" in /etc/nginx/site-opts.d/http.conf:39'
+    assert container_nginx.fault(engine, snapshot) == said
+
+
 def test_the_candidate_is_surrounded_by_the_real_configuration():
     texts = {
         "/etc/nginx/nginx.conf": "http {\n  map $a $b { default 1; }\n  include conf.d/*.conf;\n}\n",

@@ -203,7 +203,7 @@ def test_a_treated_host(root: Path) -> None:
     assert managed["firewall"]["table_loaded"] is True
     assert managed["firewall"]["refused_packets"] == 12
     # A process costs more than everything else here: on a treated host there are two.
-    assert system.ran == ["systemctl", "nft"]
+    assert system.ran == ["systemctl", "nft", "iptables-save", "ip6tables-save"]
 
 
 def test_a_foreign_location_is_told(root: Path) -> None:

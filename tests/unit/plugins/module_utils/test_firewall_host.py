@@ -169,6 +169,11 @@ def test_a_stop_of_the_unit_never_opens_the_ports(firewall):
     assert "Before=network-pre.target" in unit.splitlines()
 
 
+def test_nftables_service_flushes_at_shutdown_only_after_docker_has_stopped(firewall):
+    hook = firewall.wanted(RULES)[_firewall_host.HOOK_FILE].splitlines()
+    assert hook.index("[Unit]") < hook.index("Before=docker.service") < hook.index("[Service]")
+
+
 def test_without_a_running_systemd_the_unit_is_enabled_for_the_next_boot(host):
     firewall = _firewall_host.Firewall(host.run, "nft", "systemctl")
     firewall._booted = False

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _diagnosis, _hop_table, _hops
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _access, _diagnosis, _hop_table, _hops
 
 FIXTURES = Path(__file__).parent / "hops"
 HOST = "coolify.example.com"
@@ -267,6 +267,23 @@ REFUSED = {
 def test_host_without_a_plan_is_one_row(identifier: str) -> None:
     found = _hops.refused(HOST, "why", *REFUSED[identifier])
     assert [row["id"] for row in found["rows"]] == [identifier]
+
+
+def test_host_refused_for_its_traefik_says_so() -> None:
+    info, _plan = host("treated")
+    put(info, "3.0.4", "proxy", "version")
+    found = _hops.refused(HOST, _access.traefik_refusal(info), info, {}, "auto")
+    assert [(row["id"], row["hop"]) for row in found["rows"]] == [("CWT-505", "traefik")]
+    # Refused for another reason, it is that one that counts.
+    assert [row["id"] for row in _hops.refused(HOST, "why", info, {}, "auto")["rows"]] == ["CWT-102"]
+
+
+def test_unpublished_port_is_no_fault_where_nobody_comes_in_by_it() -> None:
+    info, plan = host("treated")
+    put(info, {"app": None, "terminal": None, "http": 8000}, "ports")
+    plan.update(sides=["domain"], firewall={"ports": [], "trusted": []})
+    plan["tunnel"]["wanted"] = False
+    assert "CWT-116" not in {identifier for _hop, identifier in faults(info, plan)}
 
 
 def urls(view: str, plan: Info, info: Info, **options: t.Any) -> list[tuple[str, str, str]]:

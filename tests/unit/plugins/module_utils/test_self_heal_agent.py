@@ -212,6 +212,43 @@ def test_a_container_that_keeps_ending_gets_a_start_without_the_routes(world):
     assert "ended 2 times" in world.state()["refusals"][0]["reason"]
 
 
+def test_an_answer_that_ends_with_its_container_does_not_end_the_count_of_its_deaths(world, monkeypatch):
+    def broken_off(*_arguments):
+        raise world.package._docker_engine.EngineUnavailable("the answer broke off")
+
+    monkeypatch.setattr(world.engine, "exec", broken_off)
+    world.container.state = "created"
+    world.agent.take(event(world, "create"))
+    for dummy in range(2):
+        world.container.state = "running"
+        world.agent.take(event(world, "start"))
+        started(world)
+        world.agent.take(event(world, "die", exitCode="1"))
+    assert world.container.http_conf.read_text() == STOCK
+    assert "ended 2 times" in world.state()["refusals"][0]["reason"]
+
+
+def test_an_engine_that_is_away_is_not_taken_for_a_container_that_is(world, monkeypatch):
+    def away(*_arguments):
+        raise world.package._docker_engine.EngineUnavailable("no Docker engine answers")
+
+    monkeypatch.setattr(world.engine, "exec", away)
+    monkeypatch.setattr(world.engine, "version", away)
+    world.agent.take(event(world, "start"))
+    with pytest.raises(world.package._docker_engine.EngineUnavailable):
+        started(world)
+
+
+def test_routes_taken_out_are_one_line_in_the_journal(world, capsys):
+    world.container.hates("^~ /app/")
+    world.container.hush()
+    world.container.http_conf.write_text(world.treated)
+    world.agent.take(event(world, "start"))
+    started(world)
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["withdrawn"]
+    assert len(world.state()["refusals"]) == 1
+
+
 @pytest.mark.parametrize("status", ["0", "137", "143"])
 def test_a_container_that_was_told_to_stop_keeps_them(world, status):
     world.container.state = "created"

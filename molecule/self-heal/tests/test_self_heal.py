@@ -1,0 +1,288 @@
+"""Disturbances of a treated host, and what its users meet meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from itertools import permutations
+
+import pytest
+from conftest import HOSTS, ROOT
+from coolify_host import HTTP_CONF, PORT, SCRIPT, UNIT
+from coolify_sockets import Watch, ask, both_served, gap
+
+# Each order costs a boot; on one system alone, those in which the realtime container is the last or the first.
+_ALL_ORDERS = list(permutations(["coolify", "coolify-proxy", "coolify-realtime"]))
+ORDERS = _ALL_ORDERS if len(HOSTS) > 1 else [_ALL_ORDERS[0], _ALL_ORDERS[-1]]
+
+# Ends the agent's connections to the engine from outside, by copies of its own descriptors: pidfd_getfd(2).
+_CUT_CONNECTIONS = """
+import ctypes, os, socket, sys
+pid = int(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+process = libc.syscall(434, pid, 0)
+cut = 0
+for number in range(64):
+    copy = libc.syscall(438, process, number, 0)
+    if copy >= 0 and os.readlink("/proc/self/fd/%d" % copy).startswith("socket:"):
+        connection = socket.socket(fileno=copy)
+        if connection.type == socket.SOCK_STREAM and b"docker" in os.fsencode(connection.getpeername()):
+            connection.shutdown(socket.SHUT_RDWR)
+            cut += 1
+print(cut)
+"""
+
+
+def served(coolify):
+    return both_served(coolify.address, PORT)
+
+
+def answers_long_enough(watch, since):
+    return len(watch.answers(since)) > 20
+
+
+def test_an_upgrade_leaves_no_moment_without_routes(coolify):
+    heals = coolify.state()["heals"]
+    since = coolify.clock()
+    with Watch(coolify.address, PORT) as watch:
+        coolify.upgrade("4.3.1")
+        coolify.wait("Coolify answers", lambda: answers_long_enough(watch, 0))
+    assert watch.without_routes() == []
+    assert coolify.inspect()["Config"]["Image"].endswith(":4.3.1")
+    state = coolify.state()
+    assert (state["heals"], state["last_heal"]["outcome"]) == (heals + 1, "prepared")
+    assert [entry["COOLIFY_WEBSOCKET_OUTCOME"] for entry in coolify.journal(since)] == ["prepared"]
+
+
+@pytest.mark.parametrize("way", ["stop, rm, up", "up --force-recreate"])
+def test_coolify_alone_created_anew(coolify, way):
+    created = 0.0
+    with Watch(coolify.address, PORT) as watch:
+        if way == "stop, rm, up":
+            coolify.remove_coolify()
+            created = time.monotonic()
+            coolify.create_coolify("4.3.0")
+        else:
+            coolify.shell(f"LATEST_IMAGE=4.3.0 {coolify.compose()} up -d --no-deps --force-recreate --pull never coolify")
+        coolify.wait("Coolify answers", lambda: answers_long_enough(watch, created))
+    # How often it is nothing at all is what `make bench` counts.
+    assert gap(watch.answers(created)) <= 2.0
+    assert served(coolify)
+
+
+def test_a_realtime_container_with_a_new_address_needs_no_reload(coolify):
+    workers = coolify.worker_pids()
+    address = "docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'"
+    before = coolify.shell(f"{address} coolify-realtime").strip()
+    # Somebody else gets the address that becomes free; the engine gives out the lowest first.
+    squatters = "lab-squatter-1 lab-squatter-2 lab-squatter-3 lab-squatter-4"
+    try:
+        coolify.shell(
+            f"docker rm -f coolify-realtime; for name in {squatters}; do"
+            " docker run -d --name $name --network coolify --entrypoint sleep redis:7-alpine 600 || exit;"
+            f' [ "$({address} $name)" != {before} ] || exit 0; done; exit 1'
+        )
+        coolify.shell(f"LATEST_IMAGE=4.3.0 {coolify.compose()} up -d --no-deps --pull never soketi")
+        assert coolify.shell(f"{address} coolify-realtime").strip() != before
+        coolify.wait("both routes are served", lambda: served(coolify), 30)
+        assert coolify.worker_pids() == workers
+    finally:
+        coolify.attempt(f"docker rm -f {squatters}")
+
+
+def test_docker_restarted_under_the_agent(coolify):
+    agent = coolify.agent_pid()
+    coolify.shell("systemctl restart docker")
+    coolify.wait("both routes are served", lambda: served(coolify), 60)
+    coolify.wait("the agent is connected", lambda: coolify.state()["connected"])
+    assert coolify.agent_pid() == agent
+
+
+def test_docker_away_is_waited_for(coolify):
+    coolify.shell("systemctl stop docker.socket docker.service")
+    coolify.wait("the agent says so", lambda: not coolify.state()["connected"], 20)
+    coolify.shell(f"systemctl restart {UNIT}")
+    assert "waiting for Docker" in coolify.shell(f"systemctl status {UNIT}")
+    coolify.shell("systemctl start docker.socket docker.service")
+    coolify.wait("the agent is connected", lambda: coolify.state()["connected"], 20)
+    coolify.wait("both routes are served", lambda: served(coolify), 60)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=" ".join)
+def test_a_boot_with_the_containers_in_this_order(coolify, order):
+    names = " ".join(order)
+    coolify.shell(f"docker update --restart=no {names}")
+    try:
+        coolify.reboot()
+        for name in order:
+            # Long enough for nginx to come up, or to fail, before the next one is there.
+            coolify.shell(f"docker start {name} && sleep 1")
+            if name == "coolify":
+                coolify.wait("the page is served", lambda: ask(coolify.address, PORT, "page") == 200, 30)
+                with Watch(coolify.address, PORT, ["page"]) as page:
+                    time.sleep(2)
+                assert {one.status for one in page.seen} == {200}
+        coolify.wait("both routes are served", lambda: served(coolify), 30)
+        assert coolify.inspect()["RestartCount"] == 0
+    finally:
+        coolify.shell(f"docker update --restart=always {names} && docker start {names}")
+
+
+def test_the_agent_killed_while_coolify_is_created(coolify):
+    coolify.remove_coolify()
+    coolify.shell(f"systemctl kill -s KILL {UNIT}")
+    created = time.monotonic()
+    with Watch(coolify.address, PORT) as watch:
+        coolify.create_coolify("4.3.0")
+        coolify.wait("both routes are served", lambda: served(coolify), 30)
+    assert gap(watch.answers(created)) <= 2.0
+    coolify.wait("the agent is back", lambda: coolify.attempt(f"systemctl is-active {UNIT}")[0] == 0, 10)
+
+
+def test_the_agents_connection_cut(coolify):
+    agent = coolify.agent_pid()
+    assert int(coolify.python(_CUT_CONNECTIONS, agent)) > 0
+    coolify.wait("it is connected again", lambda: coolify.state()["connected"])
+    coolify.wait("it has looked at all again", lambda: coolify.state()["last_check"]["cause"] == "Docker is back")
+    assert coolify.agent_pid() == agent
+    coolify.remove_coolify()
+    coolify.create_coolify("4.3.0")
+    coolify.wait("both routes are served", lambda: served(coolify), 30)
+    assert coolify.state()["last_heal"]["cause"] in ("created", "started")
+
+
+def test_a_file_broken_by_a_foreign_hand(coolify):
+    coolify.shell(f"docker exec coolify sh -c 'cp {HTTP_CONF} /tmp/sound && echo \"gzip maybe;\" >> {HTTP_CONF}'")
+    broken = coolify.http_conf()
+    code, words = coolify.attempt(SCRIPT)
+    assert code == 1
+    assert "gzip" in words
+    assert coolify.http_conf() == broken
+    assert served(coolify)
+    coolify.shell(f"systemctl restart {UNIT}")
+    coolify.wait("the agent says so", lambda: coolify.state()["refusals"])
+    assert "gzip" in coolify.state()["refusals"][-1]["reason"]
+    assert served(coolify)
+    coolify.shell(f"docker exec coolify sh -c 'cat /tmp/sound > {HTTP_CONF}'")
+    assert "current" in coolify.shell(SCRIPT)
+    coolify.shell(f"systemctl restart {UNIT}")
+    coolify.wait("the refusal is history", lambda: coolify.state()["refusals"] == [])
+
+
+OWN_APP = """
+location /app {
+    resolver 127.0.0.11;
+    set $realtime coolify-realtime;
+    proxy_pass http://$realtime:6001;
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection "upgrade";
+    add_header X-Served-By coolify always;
+}
+"""
+
+
+def into_http_conf(text):
+    return f"printf '%s\\n' {shlex.quote(text)} >> {HTTP_CONF} && cp {HTTP_CONF} {HTTP_CONF}.template"
+
+
+def test_an_image_with_a_route_of_its_own(coolify):
+    coolify.derive("4.4.0-own-app", into_http_conf(OWN_APP))
+    with Watch(coolify.address, PORT) as watch:
+        coolify.remove_coolify()
+        created = time.monotonic()
+        coolify.create_coolify("4.4.0-own-app")
+        coolify.wait("Coolify answers", lambda: answers_long_enough(watch, created))
+    assert gap(watch.answers(created)) <= 2.0
+    assert {(one["path"], one["served"]) for one in coolify.state()["foreign"]} == {("/app/", True), ("/apps/", True)}
+    assert "location ^~ /app" not in coolify.http_conf()
+    assert coolify.attempt(f"{SCRIPT} --check")[0] == 0
+
+
+def test_an_image_in_which_the_block_fails_the_test(coolify):
+    # Outside of /etc/nginx, where nobody would look for it.
+    hidden = "mkdir -p /opt/routes && echo 'location = /terminal/ws { return 418; }' > /opt/routes/terminal.conf && "
+    coolify.derive("4.4.0-hidden", hidden + into_http_conf("include /opt/routes/*.conf;"))
+    since = coolify.clock()
+    coolify.remove_coolify()
+    coolify.create_coolify("4.4.0-hidden")
+    coolify.wait("the page is served", lambda: ask(coolify.address, PORT, "page") == 200, 30)
+    coolify.wait("the agent has given up", lambda: coolify.state()["refusals"], 30)
+    assert "selfhosted.coolify" not in coolify.http_conf()
+    outcomes = [entry["COOLIFY_WEBSOCKET_OUTCOME"] for entry in coolify.journal(since)]
+    # The second where the container was running before the agent had its file.
+    assert outcomes in (["prepared", "withdrawn"], ["refused"])
+    assert "duplicate location" in coolify.state()["refusals"][0]["reason"]
+    coolify.shell("docker restart coolify")
+    coolify.wait("the page is served after a restart", lambda: ask(coolify.address, PORT, "page") == 200, 30)
+    report = verified(coolify)
+    assert any(row["hop"] == "self-heal" and not row["ok"] and row["id"] for row in report), report
+
+
+def verified(coolify):
+    """The rows of verify.yml for one host."""
+    path = ROOT / ".lab" / f"{coolify.name}-rows.json"
+    subprocess.run(
+        [
+            sys.executable, "-m", "ansible", "playbook", "-i", os.environ["LAB_INVENTORY"], "playbooks/verify.yml",
+            "--limit", coolify.name,
+            "-e", json.dumps({"coolify_verify_report_path": str(path)}),
+        ],
+        cwd=ROOT, capture_output=True, check=False, stdin=subprocess.DEVNULL,
+    )
+    return [row for host in json.loads(path.read_text())["hosts"] for row in host["rows"]]
+
+
+def test_a_container_that_ends_again_and_again(coolify):
+    coolify.derive("4.4.0-crash", "true", entrypoint="false")
+    before = coolify.state()
+    coolify.remove_coolify()
+    coolify.create_coolify("4.4.0-crash")
+    coolify.wait("it was started often", lambda: coolify.inspect()["RestartCount"] >= 5, 60)
+    state = coolify.state()
+    assert state["heals"] - before["heals"] <= 2
+    assert state["refusals"] != []
+
+
+def test_a_clean_stop_within_two_seconds(coolify):
+    began = time.monotonic()
+    coolify.shell(f"systemctl stop {UNIT}")
+    assert time.monotonic() - began < 2.0
+    assert coolify.shell(f"systemctl show -p Result --value {UNIT}").strip() == "success"
+    coolify.shell(f"systemctl start {UNIT}")
+
+
+def test_a_restart_puts_missing_routes_back(coolify):
+    coolify.shell(f"docker exec coolify sh -c 'cp {HTTP_CONF}.template {HTTP_CONF} && nginx -s reload'")
+    coolify.wait("the routes are gone", lambda: not served(coolify))
+    assert coolify.attempt(f"{SCRIPT} --check")[0] == 1
+    assert not served(coolify)
+    coolify.shell(f"systemctl restart {UNIT}")
+    assert served(coolify)
+
+
+def test_the_script_puts_missing_routes_back(coolify):
+    coolify.shell(f"docker exec coolify sh -c 'cp {HTTP_CONF}.template {HTTP_CONF} && nginx -s reload'")
+    coolify.wait("the routes are gone", lambda: not served(coolify))
+    assert "mended" in coolify.shell(SCRIPT)
+    assert served(coolify)
+
+
+def test_the_unit_is_shut_in(coolify):
+    newest = int(coolify.shell("systemctl --version").split()[1]) >= 257
+    words = coolify.shell(f"systemd-analyze security --no-pager {UNIT} | tail -1").split()
+    assert float(words[words.index(f"{UNIT}.service:") + 1]) <= (1.0 if newest else 1.5)
+    status = dict(
+        line.split(":\t", 1) for line in coolify.shell(f"cat /proc/{coolify.agent_pid()}/status").splitlines() if ":\t" in line
+    )
+    assert {int(status[name], 16) for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
+
+
+def test_systemd_has_nothing_to_say_against_the_unit(coolify):
+    said = coolify.shell(f"systemd-analyze verify {UNIT}.service 2>&1")
+    assert UNIT not in said
+    assert "ordering cycle" not in coolify.shell("journalctl -b --no-pager | grep -i 'ordering cycle' || true")
