@@ -437,12 +437,27 @@ class _Reader:
             raise self.refuse("the header of a block scalar (| or >) is not valid")
         node = Scalar(self.at, None, False)
         self.at = node.end = header.end()
+        digit = header.group(1).strip("+-")
+        # Without a digit in the header, the first line with content says how far the others are indented; blank lines
+        # before it must not be longer than that.
+        indentation = parent + int(digit) if digit else 0
+        known = bool(digit)
         while True:
             line = re.compile(r"\r?\n([ ]*)([^\r\n]*)").match(self.text, self.at)
-            if not line or (line.group(2).strip() and len(line.group(1)) <= parent):
+            if not line:
                 return node
+            indented, content = len(line.group(1)), line.group(2).strip()
+            if not known:
+                indentation = max(indentation, indented)
+            if content and indented <= parent:
+                return node
+            if content and indented < indentation:
+                if content.startswith("#") and known:
+                    return node
+                raise self.refuse("this line is indented less than the block scalar (| or >) it stands in", line.start(2))
+            known = known or bool(content)
             self.at = line.end()
-            if line.group(2).strip():
+            if content:
                 node.end = self.at
 
     def quoted(self) -> Scalar:

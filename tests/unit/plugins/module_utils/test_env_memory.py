@@ -80,3 +80,14 @@ def test_a_run_that_was_cut_before_it_wrote_is_no_harm(memory):
     after = edited(memory, INSTALLED, DOMAIN)
     memory.remember(after, _dotenv.edit(after, TAILNET).data)
     assert memory.original(after) == INSTALLED
+
+
+def test_a_run_that_was_cut_before_it_wrote_costs_no_order(memory):
+    """A variable that was removed and set again stands elsewhere, and comes back to where it was all the same."""
+    data = INSTALLED.replace(b"PUSHER_PORT=6001\n", b"PUSHER_PORT=6001\nREDIS_PASSWORD=secret\n")
+    without = edited(memory, data, {"PUSHER_HOST": "b.example.com", "PUSHER_PORT": None})
+    after = edited(memory, without, {"PUSHER_HOST": "c.example.com", "PUSHER_PORT": "443"})
+    memory.remember(after, _dotenv.edit(after, {"PUSHER_HOST": "b.example.com", "PUSHER_PORT": None}).data)
+    assert memory.original(after) == data
+    memory.remember(after, _dotenv.edit(after, TAILNET).data)
+    assert memory.original(after) == data

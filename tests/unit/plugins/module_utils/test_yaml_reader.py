@@ -70,6 +70,8 @@ def test_it_reads_whatever_pyyaml_writes(tree, flow, newline):
     ("text", "line", "column"),
     [
         ("a: 'b\nc: d\n", 1, 4),
+        ("a: |\n  b\n c\n", 3, 2),
+        ("- |\n    \n  b\n", 3, 3),
         ("a: b\n c: d: e\n", 2, 3),
         ("a:\n\t- b\n", 2, 2),
         ("a: [b, 'c'\nd: e\n", 2, 1),
