@@ -240,7 +240,7 @@ def _entry(entry: str, line: int) -> tuple[str | None, Value | None]:
     if not name:
         raise DotenvError(f"line {line}: a value without a name")
     if len(name) > 8 and name.startswith("export") and name[6] in _C_SPACE:
-        name = name[6:].lstrip(_C_SPACE)
+        name = name[6:].lstrip(_PHP_TRIM)
     if len(name) >= 3 and name[0] == name[-1] and name[0] in "'\"":
         name = name[1:-1]
     if not name or not all(char in "_." or _category(char) in ("Ll", "Lu", "M", "N") for char in name):

@@ -20,21 +20,26 @@ class EnvMemory:
 
     def __init__(self, folder: str, path: str) -> None:
         self._store = _undo.Store(folder, path)
+        # What the file says where a run was cut after it remembered and before it wrote.
+        self._unwritten = _undo.Store(folder, path + ".unwritten")
 
     def exists(self) -> bool:
-        return self._store.load() is not None
+        return self._store.load() is not None or self._unwritten.load() is not None
 
     def remember(self, before: bytes, after: bytes) -> None:
         """Keeps what to go back to, before `before` is overwritten with `after`. Raises DotenvError."""
-        self._store.save(_undo.Memory(_text(self.original(before)), _text(after)))
+        original = _text(self.original(before))
+        self._unwritten.save(_undo.Memory(original, _text(before)))
+        self._store.save(_undo.Memory(original, _text(after)))
 
     def original(self, current: bytes) -> bytes:
         """`current` without any edit of ours, and with all that others changed since. Raises DotenvError."""
         memory = self._store.load()
         if memory is None:
             return current
-        if _text(current) == memory.written:
-            return _bytes(memory.original)
+        for exact in (memory, self._unwritten.load()):
+            if exact is not None and _text(current) == exact.written:
+                return _bytes(exact.original)
         merged = _undo.original(memory, _text(current))
         original, written = _bytes(memory.original), _bytes(memory.written)
         # A run that was cut may have left a memory of what it never wrote; the variables that browsers see are ours anyway.
@@ -48,6 +53,7 @@ class EnvMemory:
         return put_back
 
     def forget(self) -> None:
+        self._unwritten.forget()
         self._store.forget()
 
 

@@ -31,6 +31,8 @@ from coolify_host import HTTP_CONF, PORT, CoolifyHost  # noqa: E402
 from coolify_sockets import ask, both_served  # noqa: E402
 
 FOLDER = "/root/faults"
+# What AnsiballZ would give the module, and what the package itself wants to be imported.
+ANSIBLE = ("__init__.py", "release.py", "_vendor", "module_utils")
 MODULES = ("pusher_env", "nginx_snippet")
 # From one to the other, both edits have something to do.
 SETTINGS = (
@@ -41,7 +43,7 @@ SETTINGS = (
 
 def put_modules(machine: str) -> None:
     """What the modules need to run without Ansible around them."""
-    parts = {f"ansible/{name}": Path(ansible.__file__).parent / name for name in ("__init__.py", "release.py", "module_utils")}
+    parts = {f"ansible/{name}": Path(ansible.__file__).parent / name for name in ANSIBLE}
     for name in ("modules", "module_utils"):
         parts[f"ansible_collections/selfhosted/coolify/plugins/{name}"] = ROOT / "plugins" / name
     parts["on_the_host.py"] = ROOT / "tests" / "faults" / "on_the_host.py"
