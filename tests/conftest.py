@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+
+import hypothesis
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMESPACE = ROOT / ".collections" / "ansible_collections" / "selfhosted"
@@ -12,3 +15,8 @@ NAMESPACE.mkdir(parents=True, exist_ok=True)
 if not (NAMESPACE / "coolify").exists():
     (NAMESPACE / "coolify").symlink_to("../../..")
 sys.path.insert(0, str(ROOT / ".collections"))
+
+# In CI the same commit gives the same verdict; new examples are sought by everybody's own runs and by `make fuzz`.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
