@@ -12,7 +12,6 @@ from pathlib import Path
 
 import docker
 import pytest
-import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
@@ -38,6 +37,7 @@ class Lab:
         self.folder = ROOT / ".lab" / prefix
         self.inventory = (self.folder.parent if prefix == "lab" else self.folder) / "inventory.yml"
         self.host = f"{prefix}-coolify"
+        self.command("engine")
         self.engine = docker.from_env()
 
     def command(self, *words: str) -> None:
@@ -56,8 +56,8 @@ class Lab:
         )
         return json.loads(listed.stdout)
 
-    def play(self, playbook: str, *options: str, cwd: Path = ROOT, **variables: object) -> Run:
-        """Runs a playbook; ``cwd`` elsewhere runs it without the checkout's ansible.cfg."""
+    def play(self, playbook: str, *options: str, **variables: object) -> Run:
+        """Runs a playbook of the checkout."""
         environment = {
             **os.environ,
             "PATH": f"{BIN}:{os.environ['PATH']}",
@@ -67,7 +67,7 @@ class Lab:
         extra = ["-e", json.dumps(variables)] if variables else []
         done = subprocess.run(
             [str(BIN / "ansible-playbook"), "-i", str(self.inventory), playbook, *extra, *options],
-            cwd=cwd, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+            cwd=ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
         )
         text = done.stdout + done.stderr
         (self.folder / "last-run.log").write_text(text)
@@ -137,8 +137,3 @@ def lab() -> t.Iterator[Lab]:
     yield made
     if not os.environ.get("LAB_KEEP"):
         made.down()
-
-
-@pytest.fixture(scope="session")
-def inventory(lab: Lab) -> dict[str, t.Any]:
-    return yaml.safe_load(lab.inventory.read_text())
