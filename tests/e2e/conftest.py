@@ -18,6 +18,9 @@ BIN = ROOT / ".venv" / "bin"
 PREFIX = os.environ.get("LAB_PREFIX", "e2e")
 SHARED = ROOT / "molecule" / "shared"
 sys.path.insert(0, str(SHARED))
+sys.path.insert(0, str(ROOT / "tests"))
+
+import cores  # noqa: E402  (beside this folder, not in it)
 
 
 @dataclass
@@ -56,17 +59,18 @@ class Lab:
         )
         return json.loads(listed.stdout)
 
-    def play(self, playbook: str, *options: str, **variables: object) -> Run:
-        """Runs a playbook of the checkout."""
+    def play(self, playbook: str, *options: str, commands: Path = BIN, **variables: object) -> Run:
+        """Runs a playbook of the checkout, by the ansible-core whose commands are in this folder."""
         environment = {
             **os.environ,
-            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PATH": f"{commands}:{BIN}:{os.environ['PATH']}",
+            "ANSIBLE_COLLECTIONS_PATH": cores.collections_path(),
             "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
             "ANSIBLE_NOCOLOR": "1",
         }
         extra = ["-e", json.dumps(variables)] if variables else []
         done = subprocess.run(
-            [str(BIN / "ansible-playbook"), "-i", str(self.inventory), playbook, *extra, *options],
+            [str(commands / "ansible-playbook"), "-i", str(self.inventory), playbook, *extra, *options],
             cwd=ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
         )
         text = done.stdout + done.stderr

@@ -21,6 +21,8 @@ class Settings(t.NamedTuple):
 
 
 def load(path: str) -> Settings:
-    """Reads the role's file. Raises OSError, and ValueError or TypeError for a file that was damaged."""
+    """Reads the role's file. Raises OSError, and ValueError, KeyError or TypeError for a file that was damaged."""
     with open(path, encoding="utf-8") as source:
-        return Settings(**json.load(source))
+        values = json.load(source)
+    # A number that came through a template of ansible-core before 2.19 is text.
+    return Settings(**{**values, "read_timeout": int(values["read_timeout"])})

@@ -305,3 +305,11 @@ def test_the_script_says_what_it_would_do_and_does_it(world, monkeypatch, capsys
 def test_the_script_says_that_docker_is_away(world, capsys):
     assert world.package.agent.once(world.settings, check=False) == 1
     assert "no Docker engine answers" in capsys.readouterr().out
+
+
+def test_settings_take_a_number_that_a_template_made_text(package, tmp_path):
+    """Field case M1: templates of ansible-core before 2.19 give text."""
+    values = {"container": "coolify", "path": "/x", "routes": ROUTES, "resolver": "127.0.0.11", "docker_socket": "/y"}
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**values, "read_timeout": "86400"}))
+    assert package.settings.load(str(file)).read_timeout == 86400
