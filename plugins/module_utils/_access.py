@@ -16,6 +16,7 @@ import typing as t
 from ansible_collections.selfhosted.coolify.plugins.module_utils import (
     _http_conf,
     _nft_rules,
+    _pusher,
     _tailscale,
     _traefik,
     _versions,
@@ -175,13 +176,8 @@ def check_host(info: Facts) -> None:
             "coolify_data_path; if the file is lost, restore it from a backup first: it holds APP_KEY."
         )
     version = str(coolify.get("version") or "")
-    new_enough = _versions.at_least(version, MINIMUM_COOLIFY)
-    if new_enough is None:
-        raise AccessError(
-            "The version of Coolify in the container coolify is {}: its config/constants.php does not say it as known. "
-            "Update Coolify to {} or later.".format(repr(version) if version else "not to be read", MINIMUM_COOLIFY)
-        )
-    if not new_enough:
+    # A version that cannot be read, such as "latest", says nothing against the host (fact 52).
+    if _versions.at_least(version, MINIMUM_COOLIFY) is False:
         raise AccessError(
             f"Coolify {version} on this host is older than {MINIMUM_COOLIFY}. Update Coolify (Settings, or its "
             "upgrade.sh), then run this again."
@@ -292,27 +288,18 @@ def _mode(access: str, domain: Domain | None, tailnet: Facts | None, tailscale: 
     return access, f"Chosen by coolify_access: {access}."
 
 
-def environment(mode: str | None, domain: Facts | None, tailnet: Facts | None, app_port: int) -> dict[str, str | None]:
-    """Return the keys that .env must have, None for a key to be removed (facts 7, 8).
-
-    With https the backend's own pair goes along: the scheme is read by the backend alone, and would make it speak TLS
-    to a container that does not.
-    """
-    values: dict[str, str | None] = {
-        "PUSHER_HOST": "",
-        "PUSHER_PORT": "",
-        "PUSHER_SCHEME": "http",
-        "PUSHER_BACKEND_HOST": None,
-        "PUSHER_BACKEND_PORT": None,
-    }
+def environment(
+    mode: str | None, domain: Facts | None, tailnet: Facts | None, app_port: int, info: Facts
+) -> dict[str, str | None]:
+    """Return the keys that .env must have, None for a key that must not be there (facts 7, 42, 43)."""
+    host = port = ""
     if mode == "domain" and domain is not None:
-        port = str(domain["port"])
-        values.update(PUSHER_HOST=domain["host"], PUSHER_PORT=port, PUSHER_SCHEME=domain["scheme"])
-        if domain["scheme"] == "https":
-            values.update(PUSHER_BACKEND_HOST=domain["host"], PUSHER_BACKEND_PORT=port)
+        host, port = domain["host"], str(domain["port"])
     elif mode == "tailscale" and tailnet is not None:
-        values.update(PUSHER_HOST=tailnet["host"], PUSHER_PORT=str(app_port))
-    return values
+        host, port = tailnet["host"], str(app_port)
+    present = (info.get("env_file") or {}).get("values") or {}
+    obeyed = (info.get("coolify") or {}).get("pusher_scheme_obeyed", True)
+    return _pusher.wanted(host, port, info.get("layout"), present, bool(obeyed))
 
 
 def _ports(info: Facts) -> dict[str, t.Any]:
@@ -454,6 +441,8 @@ def plan(
         traefik = _traefik_part(info, str(data_path).rstrip("/"), None, ENTRYPOINTS, "absent")
         mode, why, site, tailnet, allowed = None, str(error), None, None, []
     ports = _ports(info)
+    variables = environment(mode, site, tailnet, ports["app"] or APP_PORT, info)
+    running = (info.get("coolify") or {}).get("environment") or {}
     sides = {"domain": ["domain"], "tailscale": ["tailscale"], "dual": ["domain", "tailscale"]}
     return {
         "mode": mode,
@@ -461,7 +450,8 @@ def plan(
         "why": why,
         "domain": site,
         "tailscale": tailnet,
-        "environment": environment(mode, site, tailnet, ports["app"] or APP_PORT),
+        "environment": variables,
+        "pending": _pusher.differing(variables, running),
         "ports": ports,
         "nginx": {"routes": [dict(route) for route in _http_conf.ROUTES]},
         "traefik": traefik,

@@ -21,6 +21,8 @@ from . import _docker_engine, _http_conf, _nginx_syntax
 
 ROOT = "/etc/nginx"
 MAIN = "/etc/nginx/nginx.conf"
+TEMPLATE = ".template"
+_BESIDE = ("127.0.0.1", "localhost")
 
 _REFUSED, _CONFLICT, _BROKEN, _NOT_LOADED, _SILENT = 10, 11, 12, 13, 14
 
@@ -90,18 +92,28 @@ class Conflict(NginxError):
     """Somebody else changed http.conf between reading and writing: read again."""
 
 
+class NotRendered(NginxError):
+    """The container has just started and has no http.conf yet: its start-up is about to render it (fact 49)."""
+
+
 class NotAnswering(NginxError):
     """The tested file is in place, but nginx does not answer: it is starting, or stopped."""
 
 
 class Snapshot(t.NamedTuple):
-    """A container's nginx configuration at one moment. `texts` maps absolute names to contents, http.conf included."""
+    """A container's nginx configuration at one moment. `texts` maps absolute names to contents, http.conf included.
+
+    `path` is http.conf, or the template that it will be rendered from at the container's first start (fact 49).
+    `upstreams` are the names by which nginx reaches the two servers beside the routes' own: they run next to it in the
+    bundled layout (fact 48), and nowhere near it in the separate one.
+    """
 
     container: str
     running: bool
     path: str
     file: _docker_engine.File
     texts: dict[str, str]
+    upstreams: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -116,14 +128,31 @@ def read(engine: _docker_engine.Engine, inspected: dict[str, t.Any], path: str =
             f"{path} is mounted into the container from elsewhere; remove that mount, or add the routes there"
         )
     files = engine.read_tree(container, ROOT)
+    state = inspected["State"]
+    running = bool(state["Running"]) and not state.get("Restarting") and not state.get("Paused")
+    template = path + TEMPLATE
+    if path not in files and template in files:
+        if running:
+            raise NotRendered(f"the container has started, and has not rendered {path} from its template yet")
+        # Never a new http.conf: it would keep the real one from being rendered.
+        path = template
     if path not in files:
         raise NginxError(
             f"the container has no regular file {path}; is this a Coolify image of 4.0.0-beta.426 or later?"
         )
-    state = inspected["State"]
-    running = bool(state["Running"]) and not state.get("Restarting") and not state.get("Paused")
     texts = {name: file.data.decode("latin-1") for name, file in files.items()}
-    return Snapshot(container, running, path, files[path], texts)
+    beside = any(_docker_engine.offers(inspected, port) for port in (6001, 6002))
+    return Snapshot(container, running, path, files[path], texts, _BESIDE if beside else ())
+
+
+def template_of(engine: _docker_engine.Engine, inspected: dict[str, t.Any], path: str = _http_conf.PATH) -> Snapshot | None:
+    """The template beside a container's http.conf, into which a block may have gone before its first start; None where
+    there is no template, or no http.conf beside it. Raises EngineError."""
+    file = engine.read_file(inspected["Id"], path + TEMPLATE)
+    if file is None or engine.read_file(inspected["Id"], path) is None:
+        return None
+    name = path + TEMPLATE
+    return Snapshot(inspected["Id"], False, name, file, {name: file.data.decode("latin-1")})
 
 
 def put(engine: _docker_engine.Engine, snapshot: Snapshot, text: str) -> None:

@@ -66,18 +66,18 @@ TABLE: dict[str, Diagnosis] = {
     ),
     "CWT-113": Diagnosis(
         "realtime",
-        "There is no container coolify-realtime: nothing answers either WebSocket.",
+        "The container with the realtime and the terminal server is missing: nothing answers either WebSocket.",
         "Bring Coolify's containers up again with /data/coolify/source/upgrade.sh.",
     ),
     "CWT-114": Diagnosis(
         "realtime",
-        "The container coolify-realtime is not running.",
-        "Read `docker logs coolify-realtime`, and start it with `docker start coolify-realtime`.",
+        "The container with the realtime and the terminal server is not running.",
+        "Read the log of the container named (`docker logs`), and start it with `docker start`.",
     ),
     "CWT-115": Diagnosis(
         "realtime",
-        "The container coolify-realtime runs, but its health check fails.",
-        "Read `docker logs coolify-realtime --tail 50`; `docker restart coolify-realtime` cuts open terminals.",
+        "The container with the realtime and the terminal server runs, but its health check fails.",
+        "Read the log of the container named (`docker logs --tail 50`); to restart it cuts open terminals.",
     ),
     "CWT-116": Diagnosis(
         "realtime",
@@ -88,6 +88,23 @@ TABLE: dict[str, Diagnosis] = {
         "app",
         "Docker does not publish Coolify's own port (8000).",
         "Compare APP_PORT in .env and docker-compose.custom.yml with Coolify's compose files, then run upgrade.sh.",
+    ),
+    "CWT-118": Diagnosis(
+        "realtime",
+        "A container coolify-realtime is left over from Coolify before 4.4: it holds the ports, and shares its name with "
+        "the servers inside coolify.",
+        "Run /data/coolify/source/upgrade.sh, which removes it; or `docker rm -f coolify-realtime`, and restart coolify.",
+    ),
+    "CWT-119": Diagnosis(
+        "realtime",
+        "The terminal server answers, but cannot ask Coolify who the visitor is: every terminal is refused.",
+        "Read the log of the container named in the hop realtime; see the hop app.",
+    ),
+    "CWT-120": Diagnosis(
+        "realtime",
+        "docker-compose.custom.yml sets ports of the service soketi, which binds nothing since Coolify 4.4: the ports are "
+        "published by the service coolify, on all addresses unless told otherwise.",
+        "Move the ports entries for 6001 and 6002 in that file from soketi to coolify, then run upgrade.sh.",
     ),
     # -- 2xx: nginx in the container
     "CWT-201": Diagnosis(
@@ -102,7 +119,7 @@ TABLE: dict[str, Diagnosis] = {
     ),
     "CWT-203": Diagnosis(
         "nginx",
-        "A location of somebody else's takes a WebSocket path, and does not lead to coolify-realtime.",
+        "A location of somebody else's takes a WebSocket path, and does not lead to the server behind it.",
         "Take that location out of the file named, then run selfhosted.coolify.site.",
     ),
     "CWT-204": Diagnosis(
@@ -117,8 +134,8 @@ TABLE: dict[str, Diagnosis] = {
     ),
     "CWT-212": Diagnosis(
         "nginx",
-        "nginx has the route, but cannot reach coolify-realtime behind it.",
-        "See the hop realtime; both containers must be in the network coolify (`docker network inspect coolify`).",
+        "nginx has the route, but cannot reach the server behind it.",
+        "See the hop realtime; all of Coolify's containers must be in the network coolify (`docker network inspect coolify`).",
     ),
     # -- 3xx: PUSHER_* and TERMINAL_*
     "CWT-301": Diagnosis(
@@ -138,8 +155,8 @@ TABLE: dict[str, Diagnosis] = {
     ),
     "CWT-304": Diagnosis(
         "environment",
-        "PUSHER_SCHEME is https without the backend's own pair: Coolify calls its realtime server by TLS, which it does "
-        "not speak, so that live notifications stop.",
+        "PUSHER_SCHEME is https, and this version's backend obeys it: Coolify calls its realtime server by TLS, which that "
+        "does not speak, so that live notifications stop.",
         _SITE,
     ),
     "CWT-305": Diagnosis(
@@ -162,6 +179,18 @@ TABLE: dict[str, Diagnosis] = {
         "The realtime port is published as another one than 6001, but a page opened at an address with a port goes to "
         "6001 as long as PUSHER_PORT is empty.",
         "Set SOKETI_PORT back to 6001, or choose one way in with coolify_access.",
+    ),
+    "CWT-309": Diagnosis(
+        "environment",
+        "PUSHER_BACKEND_PORT moves the realtime server inside the container away from 6001: every route to it is refused, "
+        "and the health check follows it and stays green.",
+        _SITE + " It takes the variable out.",
+    ),
+    "CWT-310": Diagnosis(
+        "environment",
+        "PUSHER_BACKEND_HOST or PUSHER_BACKEND_PORT sends the backend's events elsewhere than to the realtime server beside "
+        "it: a login page on the way stops them, and so does the update to Coolify 4.4.",
+        _SITE + " It takes them out.",
     ),
     # -- 4xx: the self-heal service
     "CWT-401": Diagnosis(
@@ -227,8 +256,8 @@ TABLE: dict[str, Diagnosis] = {
     ),
     "CWT-512": Diagnosis(
         "traefik",
-        "The proxy has the route, but cannot reach coolify-realtime behind it.",
-        "See the hop realtime; both must be in the network coolify (`docker network inspect coolify`).",
+        "The proxy has the route, but cannot reach the server behind it.",
+        "See the hop realtime; the proxy must be in the network coolify (`docker network inspect coolify`).",
     ),
     "CWT-513": Diagnosis(
         "traefik",
@@ -473,12 +502,12 @@ TABLE: dict[str, Diagnosis] = {
     "CWT-933": Diagnosis(
         "socket",
         "The WebSocket opens, and is closed before the greeting.",
-        "Read `docker logs coolify-realtime --tail 50`.",
+        "Read the log of the container named in the hop realtime (`docker logs --tail 50`).",
     ),
     "CWT-934": Diagnosis(
         "socket",
         "The WebSocket opens, but the greeting does not come in time.",
-        "Something on the way holds output back (buffering), or the realtime server is stuck: `docker logs coolify-realtime`.",
+        "Something on the way holds output back (buffering), or the realtime server is stuck: see its container's log.",
     ),
     "CWT-935": Diagnosis(
         "socket",
@@ -488,12 +517,17 @@ TABLE: dict[str, Diagnosis] = {
     "CWT-936": Diagnosis(
         "realtime",
         "The realtime server does not know the application key that Coolify has.",
-        "PUSHER_APP_KEY differs between the containers coolify and coolify-realtime: re-create both with upgrade.sh.",
+        "PUSHER_APP_KEY differs between the two: re-create Coolify's containers with /data/coolify/source/upgrade.sh.",
     ),
     "CWT-937": Diagnosis(
         "socket",
         "The realtime server greets with an error.",
         "Look the code up in Pusher's list of errors; 4004 is a limit on connections.",
+    ),
+    "CWT-938": Diagnosis(
+        "socket",
+        "The WebSocket opens and stays open without a login: what answers is not Coolify's terminal server.",
+        "Check the port that the path is routed to: 6001 is the realtime server, 6002 the terminal.",
     ),
 }
 

@@ -28,6 +28,7 @@ from ansible_collections.selfhosted.coolify.plugins.module_utils import (
     _ingress,
     _nft_rules,
     _port_reach,
+    _pusher,
 )
 
 CONTAINER = "coolify"
@@ -36,6 +37,8 @@ PROXY = "coolify-proxy"
 CLOUDFLARED = "coolify-cloudflared"
 
 CONSTANTS = "/var/www/html/config/constants.php"
+BROADCASTING = "/var/www/html/config/broadcasting.php"
+REVERB = "/etc/s6-overlay/s6-rc.d/reverb"
 FIREWALL_FILE = "/etc/coolify-websocket/firewall.nft"
 SELF_HEAL_STATE = "/run/coolify-websocket/state.json"
 SELF_HEAL_UNIT = "coolify-websocket.service"
@@ -95,22 +98,27 @@ class Discovery:
     def facts(self) -> Json:
         """Return everything that the module ``coolify_info`` documents."""
         docker, containers = self._containers()
-        coolify, realtime = containers.get(CONTAINER), containers.get(REALTIME)
+        coolify, beside = containers.get(CONTAINER), containers.get(REALTIME)
+        layout = None if coolify is None else _host_state.layout(coolify, lambda: self._has_reverb(coolify))
+        server = coolify if layout == _pusher.BUNDLED else beside
         proxy = _host_state.proxy(containers.get(PROXY), self._data_path)
         units = self._units()
         nft, table = self._nft()
-        ports: Json = {
-            "app": _host_state.published_port(realtime or {}, _access.APP_PORT),
-            "terminal": _host_state.published_port(realtime or {}, _access.TERMINAL_PORT),
-            "http": _host_state.published_port(coolify or {}, 8080),
+        publishers = {
+            "app": (server or {}, _access.APP_PORT),
+            "terminal": (server or {}, _access.TERMINAL_PORT),
+            "http": (coolify or {}, 8080),
         }
+        ports: Json = {name: _host_state.published_port(*one) for name, one in publishers.items()}
         ufw = self._ufw()
         return {
             "docker": docker,
-            "coolify": self._coolify(coolify),
+            "layout": layout,
+            "coolify": self._coolify(coolify, layout),
             "env_file": self._env_file(),
-            "realtime": _realtime(realtime),
+            "realtime": {**_realtime(server), **self._left_over(layout, beside)},
             "ports": ports,
+            "addresses": {name: _host_state.published_addresses(*one) for name, one in publishers.items()},
             "proxy": proxy,
             "domain": self._domain(proxy["kind"]),
             "os": self._os(),
@@ -164,17 +172,49 @@ class Discovery:
             return None
         return None if found is None else found[0]
 
-    def _coolify(self, inspected: t.Mapping[str, t.Any] | None) -> Json:
+    def _has_reverb(self, coolify: t.Mapping[str, t.Any]) -> bool:
+        try:
+            return self._engine.has_path(str(coolify["Id"]), REVERB)
+        except _docker_engine.EngineError:
+            return False
+
+    def _left_over(self, layout: str | None, beside: t.Mapping[str, t.Any] | None) -> Json:
+        """What the separate layout has left on a host of the bundled one (facts 51, 53)."""
+        bundled = layout == _pusher.BUNDLED
+        override = self._data_path + "/source/docker-compose.custom.yml"
+        unused = bundled and _host_state.binds_old_service(self._text(override) or "")
+        return {
+            "left_over": _host_state.container_state(beside) if bundled and beside is not None else None,
+            "unused_override": override if unused else None,
+        }
+
+    def _image_environment(self, inspected: t.Mapping[str, t.Any]) -> dict[str, str]:
+        try:
+            image = self._engine.image(str(inspected.get("Image")))
+        except _docker_engine.EngineError:
+            image = None
+        return _docker_engine.environment(image or {})
+
+    def _coolify(self, inspected: t.Mapping[str, t.Any] | None, layout: str | None) -> Json:
         if inspected is None:
-            return {"found": False, "version": None, "container": None, "environment": {}}
+            return {
+                "found": False,
+                "version": None,
+                "pusher_scheme_obeyed": None,
+                "container": None,
+                "environment": {},
+            }
         environment = _docker_engine.environment(dict(inspected))
-        constants = self._container_file(inspected, CONSTANTS)
-        text = (constants or b"").decode("utf-8", "replace")
+        constants, broadcasting = (
+            (self._container_file(inspected, path) or b"").decode("utf-8", "replace") for path in (CONSTANTS, BROADCASTING)
+        )
+        version = _host_state.coolify_version(constants, {})
         container = _host_state.container_state(inspected)
         container.update(_host_state.compose_origin(inspected))
         return {
             "found": True,
-            "version": _host_state.coolify_version(text, environment),
+            "version": version or _host_state.coolify_version("", self._image_environment(inspected)),
+            "pusher_scheme_obeyed": _host_state.scheme_obeyed(broadcasting, layout),
             "container": container,
             "environment": _without_secrets(environment),
         }
@@ -264,7 +304,12 @@ class Discovery:
         try:
             snapshot = _container_nginx.read(self._engine, dict(coolify))
             status = _http_conf.status(
-                snapshot.text, _http_conf.ROUTES, self._resolver, self._read_timeout, snapshot.texts
+                snapshot.text,
+                _http_conf.ROUTES,
+                self._resolver,
+                self._read_timeout,
+                snapshot.texts,
+                snapshot.upstreams,
             )
         except (_container_nginx.NginxError, _docker_engine.EngineError, _http_conf.HttpConfError) as problem:
             facts["error"] = str(problem)

@@ -131,6 +131,25 @@ class Engine:
                 return None
             raise
 
+    def image(self, image: str) -> dict[str, t.Any] | None:
+        """What the engine knows of an image, by name or id; None if there is no such image."""
+        try:
+            return t.cast("dict[str, t.Any]", self._json("GET", f"/images/{_quote(image)}/json"))
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def has_path(self, container: str, path: str) -> bool:
+        """Whether a container, running or not, has anything at this path."""
+        try:
+            self._request("HEAD", f"/containers/{_quote(container)}/archive?path={_quote(path)}")
+        except EngineError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
     def containers(self, all: bool = True, filters: dict[str, list[str]] | None = None) -> list[dict[str, t.Any]]:
         """The engine's list of containers, those that do not run included; `filters` as in the Engine API."""
         query = f"all={int(all)}&filters={_quote(json.dumps(filters or {}))}"
@@ -286,6 +305,13 @@ def environment(inspected: dict[str, t.Any]) -> dict[str, str]:
     """The environment that a container was created with, from its inspection."""
     pairs = (entry.partition("=") for entry in (inspected.get("Config") or {}).get("Env") or [])
     return {name: value for name, _equals, value in pairs}
+
+
+def offers(inspected: t.Mapping[str, t.Any], port: int) -> bool:
+    """Whether a container publishes or exposes this TCP port, from its inspection."""
+    key = f"{port}/tcp"
+    exposed = (inspected.get("Config") or {}).get("ExposedPorts") or {}
+    return key in exposed or key in ((inspected.get("HostConfig") or {}).get("PortBindings") or {})
 
 
 def _file(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> File:

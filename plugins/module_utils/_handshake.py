@@ -33,6 +33,10 @@ EXPECTATIONS = ("open", "closed")
 PROBE_KEY = "selfhosted-coolify-probe"
 _PUSHER_QUERY = "protocol=7&client=js&version=8.4.0&flash=false"
 _UNKNOWN_KEY = 4001
+#: How the terminal server closes: no cookies, token refused; it could not ask Coolify (fact 45).
+_TERMINAL_REFUSALS = (4401, 4403)
+_AUTH_FAILED = 1011
+_WORDS_BEFORE_CLOSE = 8
 
 #: Seconds after which a port that does not answer counts as closed: a lost packet is sent again after one.
 CLOSED_AFTER = 2.0
@@ -282,6 +286,8 @@ class _Probe:
             seen = self._judge(answer, key)
             if self._target["kind"] == "app":
                 seen = self._greeting(reader)
+            elif self._target["kind"] == "terminal" and answer.status == 101:
+                return self._refused_by_terminal(reader)
             if answer.status == 101:
                 connection.settimeout(self._left())
                 connection.sendall(_websocket.closing())
@@ -297,7 +303,8 @@ class _Probe:
 
     def _late(self) -> _Fault:
         if self._status == 101:
-            return _Fault("CWT-934", "101, then silence")
+            identifier = "CWT-938" if self._target["kind"] == "terminal" else "CWT-934"
+            return _Fault(identifier, "101, then silence")
         if self._received:
             return _Fault("CWT-906", "half an answer")
         return _Fault("CWT-905", "no answer")
@@ -329,6 +336,20 @@ class _Probe:
         elif status == 401 and self._target["kind"] == "terminal" and "www-authenticate" not in answer.headers:
             return "401"
         raise _refusal(answer, key is not None, self._url)
+
+    def _refused_by_terminal(self, reader: _websocket.Reader) -> str:
+        """The bundled layout's terminal server lets everybody in and sends away who has no cookies (fact 45)."""
+        for _message in range(_WORDS_BEFORE_CLOSE):
+            message = reader.message()
+            if message.opcode == _websocket.CLOSE:
+                self._passed("frame")
+                code = _websocket.close_code(message)
+                if code in _TERMINAL_REFUSALS:
+                    return f"101, closed {code}"
+                if code == _AUTH_FAILED:
+                    raise _Fault("CWT-119", f"101, closed {code}")
+                raise _Fault("CWT-933", f"101, closed {code}", f"code {code}")
+        raise _Fault("CWT-938", "101, then talk")
 
     def _greeting(self, reader: _websocket.Reader) -> str:
         message = reader.message()

@@ -19,6 +19,7 @@ from ansible_collections.selfhosted.coolify.plugins.module_utils import (
     _access,
     _diagnosis,
     _ingress,
+    _pusher,
     _tailscale,
     _ufw_rules,
 )
@@ -110,9 +111,9 @@ def _on_host(plan: Json, info: Json) -> list[dict[str, t.Any]]:
     found = []
     ports, domain, kind = plan["ports"], plan.get("domain"), (info.get("proxy") or {}).get("kind")
     if ports["http"]:
-        base = "http://127.0.0.1:{}".format(ports["http"])
+        base = "http://{}:{}".format(_bound(info, "http"), ports["http"])
         found += _both("nginx", base, base)
-    found += _published("realtime", "http://127.0.0.1", ports)
+    found += _published("realtime", f"http://{_bound(info, 'app')}", ports)
     if domain and kind in ("traefik", "caddy"):
         schemes = plan["traefik"]["entrypoints"] if kind == "traefik" else [domain["scheme"]]
         for scheme in schemes:
@@ -138,6 +139,15 @@ def _both(hop: str, terminal: str, app: str, **options: t.Any) -> list[dict[str,
 
 def _published(hop: str, base: str, ports: Json, **options: t.Any) -> list[dict[str, t.Any]]:
     return [dict(options, name=hop, kind=kind, url=f"{base}:{ports[kind]}{path}") for kind, path in _PATHS if ports[kind]]
+
+
+def _bound(info: Json, name: str) -> str:
+    """The address at which the host itself finds a published port: loopback, where that is among them (fact 53)."""
+    addresses = (info.get("addresses") or {}).get(name) or []
+    for anywhere, loopback in (("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")):
+        if anywhere in addresses:
+            return loopback
+    return _bracketed(addresses[0]) if addresses else "127.0.0.1"
 
 
 def _bracketed(address: str) -> str:
@@ -467,6 +477,12 @@ def _realtime(found: _Rows, plan: Json, info: Json) -> None:
     if not realtime["found"]:
         found.bad("CWT-113", "coolify-realtime", "missing")
         return
+    left_over, override = realtime.get("left_over"), realtime.get("unused_override")
+    if left_over:
+        found.bad("CWT-118", "coolify-realtime", str(left_over["state"]))
+    if override:
+        places = sorted({place for name in ("app", "terminal") for place in info["addresses"][name]})
+        found.bad("CWT-120", override, "binds nothing", "published on {}".format(", ".join(places) or "no address"))
     _container(found, "realtime", realtime, "CWT-114", "CWT-115")
     missing = [str(port) for port, name in ((6001, "app"), (6002, "terminal")) if not ports[name]]
     # Whoever comes in by the domain never uses these ports: unpublished, they are one door less.
@@ -485,6 +501,7 @@ def _environment(found: _Rows, plan: Json, info: Json) -> None:
         return
     values = file["values"]
     differing = {key for key in wanted if (values.get(key) or "") != (wanted[key] or "")}
+    backend = differing & {_pusher.BACKEND_HOST, _pusher.BACKEND_PORT}
     detail = ", ".join(f"{key} is {_value(values.get(key))}, should be {_value(wanted[key])}" for key in sorted(differing))
     if not differing:
         found.good("environment", file["path"], "as planned")
@@ -492,16 +509,20 @@ def _environment(found: _Rows, plan: Json, info: Json) -> None:
         found.bad("CWT-704", file["path"], "old address", detail, hop="environment")
     elif differing & {"PUSHER_HOST", "PUSHER_PORT"}:
         found.bad("CWT-303", file["path"], "differs", detail)
-    elif values.get("PUSHER_SCHEME") == "https" and not values.get("PUSHER_BACKEND_HOST"):
-        found.bad("CWT-304", file["path"], "https alone", detail)
-    else:
+    elif not backend and values.get("PUSHER_SCHEME") == "https":
+        found.bad("CWT-304", file["path"], "https", detail)
+    elif not backend:
         found.bad("CWT-305", file["path"], "differs", detail)
+    if backend:
+        moved = info.get("layout") == _pusher.BUNDLED and _pusher.BACKEND_PORT in backend
+        found.bad("CWT-309" if moved else "CWT-310", file["path"], "breaks the backend", detail)
     _running_environment(found, plan, info)
 
 
 def _running_environment(found: _Rows, plan: Json, info: Json) -> None:
     values, running = info["env_file"]["values"], info["coolify"]["environment"]
-    stale = sorted(key for key in plan["environment"] if (values.get(key) or "") != (running.get(key) or ""))
+    expected = {key: values.get(key) or "" for key in plan["environment"]}
+    stale = _pusher.differing(expected, {key: running.get(key) or "" for key in expected})
     if stale:
         found.bad("CWT-306", "container coolify", "differs from .env", ", ".join(stale))
     else:

@@ -14,24 +14,35 @@ import ipaddress
 import re
 import typing as t
 
+from ansible_collections.selfhosted.coolify.plugins.module_utils import _docker_engine, _pusher, _versions
+
 Json = t.Mapping[str, t.Any]
 
 _QUOTED = r"""(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)")"""
 _VERSION_ENTRY = re.compile(
-    r"""['"]version['"]\s*=>\s*(?:env\(\s*['"](?P<variable>\w+)['"]\s*\)\s*\?:\s*)?""" + _QUOTED,
+    r"""['"]version['"]\s*=>\s*(?:env\(\s*['"]\w+['"]\s*\)\s*\?:\s*)?""" + _QUOTED,
 )
 
 
-def coolify_version(constants: str, environment: t.Mapping[str, str]) -> str | None:
-    """Return Coolify's version from its ``config/constants.php``.
+def coolify_version(constants: str, image: t.Mapping[str, str]) -> str | None:
+    """Return Coolify's version: the one written in its ``config/constants.php``, else COOLIFY_VERSION of its image.
 
-    Since 4.3 the entry is ``env('COOLIFY_VERSION') ?: '4.3.0'``, so the container's environment can win.
+    Since 4.3 the entry is ``env('COOLIFY_VERSION') ?: '4.3.0'``. The container's own variable is no witness, since an
+    update without a version leaves ``latest`` in it (fact 52); that and what else is no version count as unknown.
     """
     match = _VERSION_ENTRY.search(constants)
-    if match is None:
-        return None
-    written = match["single"] if match["single"] is not None else match["double"]
-    return environment.get(match["variable"] or "") or written or None
+    written = (match["single"] if match["single"] is not None else match["double"]) if match else ""
+    return next((text for text in (written, image.get("COOLIFY_VERSION") or "") if _versions.parse(text)), None)
+
+
+def scheme_obeyed(broadcasting: str, layout: str | None) -> bool:
+    """Whether Coolify's backend takes PUSHER_SCHEME for its own calls, by its ``config/broadcasting.php``.
+
+    Where that names PUSHER_BACKEND_SCHEME it does not (facts 41, 43); what it does not tell, the layout does.
+    """
+    if "PUSHER_" not in broadcasting:
+        return layout != _pusher.BUNDLED
+    return "PUSHER_BACKEND_SCHEME" not in broadcasting
 
 
 # -- what the engine says of a container -------------------------------------------------------------------------------
@@ -80,20 +91,55 @@ def addresses(inspected: Json) -> dict[str, str]:
     return {name: address for name, address in found.items() if address}
 
 
-def published_port(inspected: Json, container_port: int) -> int | None:
-    """Return the host port that TCP ``container_port`` is published on.
+def layout(coolify: Json, has_reverb: t.Callable[[], bool]) -> str:
+    """Return which layout the container ``coolify`` belongs to (fact 37): ``bundled`` or ``separate``.
 
-    A running container's real ports; of a stopped one what it was created with.
+    :param coolify: its inspection.
+    :param has_reverb: whether it has a service of that name; asked only where its ports do not tell.
+    """
+    offered = any(_docker_engine.offers(coolify, port) for port in (6001, 6002))
+    return _pusher.BUNDLED if offered or has_reverb() else _pusher.SEPARATE
+
+
+def _bindings(inspected: Json, container_port: int) -> list[tuple[str, int]]:
+    """Address and port of the host for each place that TCP ``container_port`` is published at.
+
+    A running container's real ones; of a stopped one what it was created with.
     """
     key = f"{container_port}/tcp"
     live = (inspected.get("NetworkSettings") or {}).get("Ports") or {}
     created = (inspected.get("HostConfig") or {}).get("PortBindings") or {}
     for bindings in (live.get(key), created.get(key)):
-        for binding in bindings or []:
-            port = str(binding.get("HostPort") or "")
-            if port.isdigit() and port != "0":
-                return int(port)
-    return None
+        ports = [(str(one.get("HostIp") or "0.0.0.0"), str(one.get("HostPort") or "")) for one in bindings or []]
+        found = [(address, int(port)) for address, port in ports if port.isdigit() and port != "0"]
+        if found:
+            return found
+    return []
+
+
+def published_port(inspected: Json, container_port: int) -> int | None:
+    """Return the host port that TCP ``container_port`` is published on."""
+    return next((port for _address, port in _bindings(inspected, container_port)), None)
+
+
+def published_addresses(inspected: Json, container_port: int) -> list[str]:
+    """Return the host's addresses that TCP ``container_port`` is published on; ``0.0.0.0`` and ``::`` are all (fact 53)."""
+    return list(dict.fromkeys(address for address, _port in _bindings(inspected, container_port)))
+
+
+_OLD_SERVICE = re.compile(
+    r"^(?P<indent>[ \t]+)soketi[ \t]*:[^\n]*\n(?P<body>(?:(?P=indent)[ \t]+[^\n]*\n|[ \t]*(?:#[^\n]*)?\n)*)", re.M
+)
+_PORTS = re.compile(r"^[ \t]+ports[ \t]*:", re.M)
+
+
+def binds_old_service(override: str) -> bool:
+    """Whether a ``docker-compose.custom.yml`` sets ports of the service ``soketi``.
+
+    In the bundled layout that is a placeholder, and its ports bind nothing (facts 37, 53). Read by lines, since the host
+    need not have a YAML reader.
+    """
+    return any(_PORTS.search(match["body"]) for match in _OLD_SERVICE.finditer(override + "\n"))
 
 
 _TAG = re.compile(r":([^:/@]+)(?:@.*)?$")
@@ -130,7 +176,7 @@ def proxy(inspected: Json | None, data_path: str) -> dict[str, t.Any]:
 
 _TRAEFIK_RULE = re.compile(r"""^\s*rule:\s*["']?Host\(`(?P<host>[^`]+)`\)["']?\s*$""", re.MULTILINE)
 _TRAEFIK_HTTPS_ROUTER = re.compile(r"^\s*coolify-https\s*:\s*$", re.MULTILINE)
-_CADDY_SITE = re.compile(r"^\s*(?:(?P<scheme>https?)://)?(?P<host>[^\s{},:/]+)(?P<more>[^{\n]*)\{", re.MULTILINE)
+_CADDY_ADDRESS = re.compile(r"(?:(?P<scheme>https?)://)?(?P<host>[A-Za-z0-9_*][A-Za-z0-9_.*-]*)(?::\d+)?/?")
 
 
 def _named(host: str) -> bool:
@@ -156,12 +202,18 @@ def domain_of_traefik(text: str, source: str) -> dict[str, str] | None:
 
 
 def domain_of_caddy(text: str, source: str) -> dict[str, str] | None:
-    """Return the instance's domain from Coolify's own ``coolify.caddy`` (fact 29)."""
-    match = _CADDY_SITE.search(text)
-    if match is None or not _named(match["host"]):
-        return None
-    https = match["scheme"] != "http" or "https://" in match["more"]
-    return {"host": match["host"].lower(), "scheme": "https" if https else "http", "source": source}
+    """Return the instance's domain from Coolify's own ``coolify.caddy`` (fact 29): its first site block with a name."""
+    depth = 0
+    for raw in text.splitlines():
+        line = re.sub(r"(?:^|\s)#.*", "", raw).strip()
+        if depth == 0 and line.endswith("{"):
+            sites = [_CADDY_ADDRESS.fullmatch(word) for word in re.split(r"[\s,]+", line[:-1]) if word]
+            named = [site for site in sites if site and _named(site["host"])]
+            if named:
+                https = any(site["scheme"] != "http" for site in named)
+                return {"host": named[0]["host"].lower(), "scheme": "https" if https else "http", "source": source}
+        depth += line.count("{") - line.count("}")
+    return None
 
 
 # -- the operating system ----------------------------------------------------------------------------------------------

@@ -109,6 +109,7 @@ def apply(
     resolver: str = RESOLVER,
     read_timeout: int = READ_TIMEOUT,
     includes: t.Mapping[str, str] | None = None,
+    upstreams: t.Collection[str] = (),
 ) -> Result:
     """http.conf with the routes in it, but for those whose path somebody else's location takes.
 
@@ -116,13 +117,14 @@ def apply(
     addresses, separated by blanks; `read_timeout` is in seconds. Raises HttpConfError.
     """
     _validate(routes, resolver, read_timeout)
-    copies, others = _outside(text, routes)
-    foreign = _foreign(others, routes, includes or {})
+    known = _with_upstreams(routes, upstreams)
+    copies, others = _outside(text, known)
+    foreign = _foreign(others, known, includes or {})
     taken = {location.path for location in foreign}
     wanted = [route for route in routes if route["path"] not in taken]
     result = base = remove(text).text
     if wanted:
-        result = _append(base, _outside(base, routes)[0], wanted, resolver, read_timeout)
+        result = _append(base, _outside(base, known)[0], wanted, resolver, read_timeout)
     adopted = [" ".join(copy.words) for copy in copies] if wanted else []
     return Result(result, result != text, adopted, foreign, [str(route["path"]) for route in wanted])
 
@@ -151,14 +153,16 @@ def status(
     resolver: str = RESOLVER,
     read_timeout: int = READ_TIMEOUT,
     includes: t.Mapping[str, str] | None = None,
+    upstreams: t.Collection[str] = (),
 ) -> Status:
     """What there is of ours and of others. Raises HttpConfError."""
     statements, blocks = _read(text)
     paths = [s.words[-1] for s in statements if s.name == "location" and _inside(s, blocks)]
     if routes is None:
-        foreign = _foreign(_outside(text, ROUTES)[1], ROUTES, includes or {})
+        known = _with_upstreams(ROUTES, upstreams)
+        foreign = _foreign(_outside(text, known)[1], known, includes or {})
         return Status(bool(blocks), None, paths, foreign)
-    result = apply(text, routes, resolver, read_timeout, includes)
+    result = apply(text, routes, resolver, read_timeout, includes, upstreams)
     return Status(bool(blocks), not result.changed, paths, result.foreign)
 
 
@@ -398,12 +402,19 @@ def _takes(statement: _nginx_syntax.Statement, path: str, served: bool) -> bool:
     return served and sample.startswith(pattern)
 
 
+def _with_upstreams(
+    routes: t.Sequence[t.Mapping[str, t.Any]], upstreams: t.Collection[str]
+) -> list[dict[str, t.Any]]:
+    return [dict(route, upstreams=[str(route["upstream"]), *upstreams]) for route in routes]
+
+
 def _serves(statement: _nginx_syntax.Statement, route: t.Mapping[str, t.Any]) -> bool:
     variables = {s.words[1]: s.words[2] for s in statement.walk() if s.name == "set" and len(s.words) == 3}
     for inner in statement.walk():
         if inner.name == "proxy_pass" and len(inner.words) == 2:
             target = re.sub(r"\$\w+", lambda name: variables.get(name.group(), name.group()), inner.words[1])
-            if re.match(rf"http://{re.escape(str(route['upstream']))}:{route['port']}(/|$)", target):
+            names = "|".join(map(re.escape, route["upstreams"]))
+            if re.match(rf"http://(?:{names}):{route['port']}(/|$)", target):
                 return True
     return False
 

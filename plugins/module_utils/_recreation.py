@@ -17,6 +17,7 @@ from ansible_collections.selfhosted.coolify.plugins.module_utils import (
     _docker_engine,
     _dotenv,
     _inplace_file,
+    _pusher,
     _redaction,
 )
 
@@ -91,7 +92,7 @@ class Container:
         if reason is not None:
             return reason
         current = _docker_engine.environment(self._inspect())
-        differing = [key for key, value in wanted.items() if current.get(key) != value]
+        differing = _pusher.differing(wanted, current)
         if differing:
             return (
                 f"was re-created and still has another {', '.join(differing)}, so that something besides "

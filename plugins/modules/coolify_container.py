@@ -119,6 +119,7 @@ from ansible_collections.selfhosted.coolify.plugins.module_utils import (
     _docker_engine,
     _dotenv,
     _pending,
+    _pusher,
     _recreation,
 )
 
@@ -155,7 +156,7 @@ def _run(module: AnsibleModule) -> None:
     wanted = {key: None if value is None else str(value) for key, value in params["environment"].items()}
     container = _recreation.Container(params["docker_socket"], params["name"], params["env_file"], params["state_dir"])
     current = container.environment()
-    differing = [key for key, value in wanted.items() if current.get(key) != value]
+    differing = _pusher.differing(wanted, current)
     before = _shown(current, differing, "(hidden)")
     result = {
         "changed": bool(differing) and params["recreate"],

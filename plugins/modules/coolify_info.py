@@ -85,6 +85,14 @@ docker:
     error:
       description: Why it did not answer, or null.
       type: str
+layout:
+  description:
+    - V(bundled) where the realtime and the terminal server run inside the container C(coolify), as since Coolify 4.4.
+    - V(separate) where they are a container of their own, C(coolify-realtime).
+    - Null where there is no container C(coolify).
+  returned: always
+  type: str
+  sample: bundled
 coolify:
   description: The container C(coolify).
   returned: always
@@ -94,9 +102,14 @@ coolify:
       description: Whether there is one.
       type: bool
     version:
-      description: Coolify's version as its own C(config/constants.php) says it, or null.
+      description:
+        - Coolify's version as its own C(config/constants.php) says it, else as its image does.
+        - Null where neither tells a version, such as V(latest).
       type: str
-      sample: 4.3.0
+      sample: 4.7.6
+    pusher_scheme_obeyed:
+      description: Whether Coolify's backend takes E(PUSHER_SCHEME) for its own calls, by its C(config/broadcasting.php).
+      type: bool
     container:
       description: The container and the compose project it was made from, or null.
       type: dict
@@ -159,7 +172,7 @@ env_file:
       description: Why the file could not be understood, or null.
       type: str
 realtime:
-  description: The container C(coolify-realtime).
+  description: The container with the realtime and the terminal server; which one that is, RV(layout) tells.
   returned: always
   type: dict
   contains:
@@ -184,6 +197,12 @@ realtime:
     addresses:
       description: Its address in each of its networks.
       type: dict
+    left_over:
+      description: A container C(coolify-realtime) beside a C(coolify) that has both servers inside, or null.
+      type: dict
+    unused_override:
+      description: A compose file that sets ports of a service which is only a placeholder by now, or null.
+      type: str
 ports:
   description: The ports of the host that Docker publishes for Coolify, each null where it is not published.
   returned: always
@@ -201,6 +220,11 @@ ports:
       description: Port of Coolify's own page.
       type: int
       sample: 8000
+addresses:
+  description: The addresses of the host that each of RV(ports) is published on; V(0.0.0.0) and V(::) are all.
+  returned: always
+  type: dict
+  sample: {app: [0.0.0.0, "::"], terminal: [127.0.0.1], http: [0.0.0.0]}
 proxy:
   description: The container C(coolify-proxy).
   returned: always

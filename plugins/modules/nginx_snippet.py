@@ -122,7 +122,7 @@ foreign:
       description: The line it begins in.
       type: int
     served:
-      description: Whether it leads to the realtime container.
+      description: Whether it leads to the realtime server.
       type: bool
 adopted:
   description: Locations added by hand that the block took over in this run.
@@ -183,7 +183,7 @@ def main() -> None:
         if not location["served"]:
             module.warn(
                 f"{location['file']}, line {location['line']}: '{location['location']}' takes {location['path']} "
-                "and does not lead to the realtime container; remove it, so that the route can be added"
+                "and does not lead to the realtime server; remove it, so that the route can be added"
             )
     module.exit_json(**result)
 
@@ -197,6 +197,7 @@ def ensure(engine: _docker_engine.Engine, params: dict[str, t.Any], check_mode: 
         raise _container_nginx.NginxError("there is no such container; install Coolify, or set the option container")
     snapshot = _container_nginx.read(engine, inspected, params["path"])
     wanted = _wanted(snapshot, params)
+    template = _treated_template(engine, inspected, params)
     reload_only = not wanted.changed and snapshot.running and not _container_nginx.is_loaded(engine, snapshot)
     if not check_mode:
         if wanted.changed and snapshot.running:
@@ -205,14 +206,28 @@ def ensure(engine: _docker_engine.Engine, params: dict[str, t.Any], check_mode: 
             _container_nginx.put(engine, snapshot, wanted.text)
         elif reload_only:
             _container_nginx.load(engine, snapshot)
-    return _returned(wanted, snapshot.text, reloaded=snapshot.running and (wanted.changed or reload_only))
+        if template is not None:
+            _container_nginx.put(engine, template, _http_conf.remove(template.text).text)
+    result = _returned(wanted, snapshot.text, reloaded=snapshot.running and (wanted.changed or reload_only))
+    result["changed"] = result["changed"] or template is not None
+    return result
+
+
+def _treated_template(
+    engine: _docker_engine.Engine, inspected: dict[str, t.Any], params: dict[str, t.Any]
+) -> _container_nginx.Snapshot | None:
+    """The template that the self-heal service put the routes into before the start, where they are to be taken out."""
+    if params["state"] == "present":
+        return None
+    template = _container_nginx.template_of(engine, inspected, params["path"])
+    return template if template is not None and _http_conf.remove(template.text).changed else None
 
 
 def _wanted(snapshot: _container_nginx.Snapshot, params: dict[str, t.Any]) -> _http_conf.Result:
     if params["state"] == "absent":
         return _http_conf.remove(snapshot.text)
     routes = _http_conf.ROUTES if params["routes"] is None else params["routes"]
-    return _http_conf.apply(snapshot.text, routes, params["resolver"], params["read_timeout"], snapshot.texts)
+    return _http_conf.apply(snapshot.text, routes, params["resolver"], params["read_timeout"], snapshot.texts, snapshot.upstreams)
 
 
 def _returned(result: _http_conf.Result, before: str, reloaded: bool) -> dict[str, t.Any]:

@@ -79,9 +79,7 @@ EXAMPLES = r"""
     values:
       PUSHER_HOST: coolify.example.com
       PUSHER_PORT: "443"
-      PUSHER_SCHEME: https
-      PUSHER_BACKEND_HOST: coolify.example.com
-      PUSHER_BACKEND_PORT: "443"
+      PUSHER_SCHEME: http
 
 - name: Let a variable go
   selfhosted.coolify.pusher_env:

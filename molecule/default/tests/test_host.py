@@ -86,7 +86,10 @@ def test_environment_of_the_running_container(host):
     if host.file("/data/coolify/proxy/dynamic/coolify.yaml").exists:
         assert environment["PUSHER_HOST"].endswith(".lab.test")
         assert environment["PUSHER_PORT"] == "443"
-        assert environment["PUSHER_BACKEND_PORT"] == "443"
     else:
         assert environment["PUSHER_HOST"].startswith("100.")
         assert environment["PUSHER_PORT"] == "6001"
+    # The backend's own call is left alone: 6001 is what the bundled layout's compose file gives by itself.
+    assert "PUSHER_BACKEND_HOST" not in environment
+    assert environment.get("PUSHER_BACKEND_PORT") in (None, "6001")
+    assert environment["PUSHER_SCHEME"] == "http"

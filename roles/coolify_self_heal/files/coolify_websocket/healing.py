@@ -44,8 +44,15 @@ def heal(engine: _docker_engine.Engine, settings: Settings, container: str, chec
     try:
         snapshot = _container_nginx.read(engine, inspected, settings.path)
         wanted = _http_conf.apply(
-            snapshot.text, settings.routes, settings.resolver, settings.read_timeout, snapshot.texts
+            snapshot.text,
+            settings.routes,
+            settings.resolver,
+            settings.read_timeout,
+            snapshot.texts,
+            snapshot.upstreams,
         )
+    except _container_nginx.NotRendered as reason:
+        return Outcome(STARTING, str(reason))
     except (_container_nginx.NginxError, _http_conf.HttpConfError) as error:
         return Outcome(REFUSED, str(error))
     if not snapshot.running:

@@ -95,6 +95,14 @@ class Container:
         """nginx refuses a configuration with these words in it."""
         (self.root / "hates").write_text(words)
 
+    def unrender(self):
+        """As an image leaves it that renders http.conf from a template at its first start (fact 49)."""
+        self.http_conf.rename(self.template)
+
+    @property
+    def template(self):
+        return self.http_conf.with_name("http.conf.template")
+
     @property
     def inspected(self):
         running = self.state in ("running", "restarting", "paused")
@@ -133,6 +141,9 @@ class Engine:
                 mode = file.stat().st_mode & 0o7777
                 tree[str(file)] = container.docker_engine.File(file.read_bytes(), mode, 9999, 9999)
         return tree
+
+    def read_file(self, name, path):
+        return self.read_tree(name, "").get(path)
 
     def write_file(self, name, path, data, mode, uid, gid):
         with open(path, "wb") as target:

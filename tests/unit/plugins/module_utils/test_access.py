@@ -57,14 +57,8 @@ def host(scheme: str | None = "https", tunnel: bool = True, proxy: Any = "traefi
 
 # -- the guide's rule --------------------------------------------------------------------------------------------------
 
-HTTPS = {
-    "PUSHER_HOST": DOMAIN,
-    "PUSHER_PORT": "443",
-    "PUSHER_SCHEME": "https",
-    "PUSHER_BACKEND_HOST": DOMAIN,
-    "PUSHER_BACKEND_PORT": "443",
-}
 PLAIN = {"PUSHER_SCHEME": "http", "PUSHER_BACKEND_HOST": None, "PUSHER_BACKEND_PORT": None}
+HTTPS = {"PUSHER_HOST": DOMAIN, "PUSHER_PORT": "443", **PLAIN}
 HTTP = {"PUSHER_HOST": DOMAIN, "PUSHER_PORT": "80", **PLAIN}
 TAILNET = {"PUSHER_HOST": "100.64.0.1", "PUSHER_PORT": "6001", **PLAIN}
 DUAL = {"PUSHER_HOST": "", "PUSHER_PORT": "", **PLAIN}
@@ -226,6 +220,33 @@ def test_traefiks_document_is_yaml_for_that_host_on_those_entry_points() -> None
     assert {point for router in routers for point in router["entryPoints"]} == {"https"}
 
 
+@pytest.mark.parametrize("version", [None, "latest", "next", "nonsense"])
+def test_a_version_that_cannot_be_read_is_no_refusal(version: str | None) -> None:
+    """Field case P9, fact 52."""
+    assert _access.plan(host(coolify={"found": True, "version": version}), TAILSCALE)["mode"] == "domain"
+
+
+def test_a_bundled_host_that_publishes_elsewhere() -> None:
+    """Field case P12: REVERB_PORT=7001."""
+    info = host(scheme=None, layout="bundled", ports={"app": 7001, "terminal": 6002, "http": 8000})
+    plan = _access.plan(info, TAILSCALE)
+    assert plan["environment"]["PUSHER_PORT"] == "7001"
+    assert plan["firewall"]["ports"] == [7001, 6002]
+
+
+@pytest.mark.parametrize("access", ["domain", "tailscale", "dual"])
+def test_what_compose_adds_to_a_bundled_container_is_no_difference(access: str) -> None:
+    """Field cases P10 and P11, fact 38."""
+    plan = _access.plan(host(layout="bundled"), TAILSCALE, access=access)
+    running = {key: value for key, value in plan["environment"].items() if value is not None}
+    coolify = {"found": True, "version": "4.4.6", "pusher_scheme_obeyed": False}
+    for more in ({}, {"PUSHER_BACKEND_PORT": "6001"}):
+        info = host(layout="bundled", coolify={**coolify, "environment": {**running, **more}})
+        assert _access.plan(info, TAILSCALE, access=access)["pending"] == []
+    info = host(layout="bundled", coolify={**coolify, "environment": {**running, "PUSHER_BACKEND_PORT": "443"}})
+    assert _access.plan(info, TAILSCALE, access=access)["pending"] == ["PUSHER_BACKEND_PORT"]
+
+
 # -- refusals ----------------------------------------------------------------------------------------------------------
 
 
@@ -252,8 +273,6 @@ def test_traefiks_document_is_yaml_for_that_host_on_those_entry_points() -> None
             {},
             ["4.0.0-beta.425", "4.0.0-beta.426", "Update"],
         ),
-        (host(coolify={"found": True, "version": None}), TAILSCALE, {}, ["constants.php", "Update"]),
-        (host(coolify={"found": True, "version": "nonsense"}), TAILSCALE, {}, ["nonsense", "Update"]),
         (
             host(scheme=None),
             NO_TAILSCALE,
@@ -489,12 +508,8 @@ def test_plan_is_total_pure_and_consistent(info: Any, tailscale: Any, choices: A
     json.dumps(outcome)
     environment, mode = outcome["environment"], outcome["mode"]
     assert set(environment) == set(HTTPS)
-    # The scheme is the backend's alone: https needs its own way to a port that speaks TLS, http none (fact 8).
-    pair = (environment["PUSHER_BACKEND_HOST"], environment["PUSHER_BACKEND_PORT"])
-    if environment["PUSHER_SCHEME"] == "https":
-        assert pair == (outcome["domain"]["host"], "443")
-    else:
-        assert pair == (None, None)
+    # The backend's own call is left alone, whoever comes in (fact 42).
+    assert {key: environment[key] for key in PLAIN} == PLAIN
     # Nothing of a value can end a line of .env, or be read as more than text.
     for value in environment.values():
         assert value is None or all(character.isalnum() or character in ".-:[]" for character in value)

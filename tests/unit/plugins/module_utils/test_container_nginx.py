@@ -147,3 +147,39 @@ def test_a_container_without_the_file_or_with_a_mounted_one_is_refused(engine, c
 def test_only_a_container_that_runs_is_spoken_to(engine, container, state, running):
     container.state = state
     assert container_nginx.read(engine, container.inspected, str(container.http_conf)).running is running
+
+
+def test_a_container_without_http_conf_gets_the_routes_into_its_template(engine, container):
+    """Fact 49: an http.conf of ours would keep the real one from being rendered."""
+    container.unrender()
+    container.state = "created"
+    snapshot = container_nginx.read(engine, container.inspected, str(container.http_conf))
+    assert snapshot.path == str(container.template)
+    container_nginx.put(engine, snapshot, _http_conf.apply(snapshot.text).text)
+    assert not container.http_conf.exists()
+    assert container.template.read_text() == TREATED
+
+
+def test_a_container_that_is_about_to_render_is_asked_again(engine, container):
+    container.unrender()
+    with pytest.raises(container_nginx.NotRendered, match=r"has not rendered .*http\.conf"):
+        container_nginx.read(engine, container.inspected, str(container.http_conf))
+
+
+def test_the_template_beside_a_rendered_file_can_be_given_back(engine, container):
+    assert container_nginx.template_of(engine, container.inspected, str(container.http_conf)) is None
+    container.template.write_text(TREATED)
+    snapshot = container_nginx.template_of(engine, container.inspected, str(container.http_conf))
+    container_nginx.put(engine, snapshot, _http_conf.remove(snapshot.text).text)
+    assert container.template.read_text() == STOCK
+    assert container.http_conf.read_text() == STOCK
+
+
+@pytest.mark.parametrize(("ports", "served"), [({"8080/tcp": {}, "6001/tcp": {}}, True), ({"8080/tcp": {}}, False)])
+def test_servers_beside_nginx_are_known_by_the_containers_ports(engine, container, ports, served):
+    """Field case E4: in the bundled layout a location that says 127.0.0.1 does reach them; fact 48."""
+    container.http_conf.write_text(STOCK + "location ~ ^/app/ { proxy_pass http://127.0.0.1:6001; add_header a b; }\n")
+    inspected = {**container.inspected, "Config": {"ExposedPorts": ports}}
+    snapshot = container_nginx.read(engine, inspected, str(container.http_conf))
+    result = _http_conf.apply(snapshot.text, includes=snapshot.texts, upstreams=snapshot.upstreams)
+    assert [location.served for location in result.foreign] == [served]

@@ -72,6 +72,12 @@ class Engine:
     def inspect(self, name: str) -> dict[str, Any] | None:
         return self.containers.get(name)
 
+    def image(self, name: str) -> dict[str, Any] | None:
+        return None
+
+    def has_path(self, container: str, path: str) -> bool:
+        return False
+
     def read_file(self, container: str, path: str) -> _docker_engine.File | None:
         assert container == "coolify"[::-1]
         return _docker_engine.File(self.files[path], 0o644, 9999, 9999) if path in self.files else None
@@ -83,6 +89,23 @@ class Engine:
             for name, data in self.files.items()
             if name.startswith(path + "/")
         }
+
+
+class Bundled(Engine):
+    """A host of Coolify 4.4 or later (field case P10), updated without a version (P9)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        ports = {"8080/tcp": "8000", "6001/tcp": "7001", "6002/tcp": "6002"}
+        env = ENV + "COOLIFY_VERSION=latest\n"
+        self.containers["coolify"] = inspected("coolify", "docker.io/coollabsio/coolify:latest", ports, env)
+        self.containers["coolify"]["Config"]["ExposedPorts"] = {port: {} for port in ports}
+        del self.containers["coolify-realtime"]
+        self.files[_discovery.CONSTANTS] = CONSTANTS.replace("4.3.0", "latest").encode()
+        self.files[_discovery.BROADCASTING] = b"env('PUSHER_BACKEND_SCHEME', 'http')"
+
+    def image(self, name: str) -> dict[str, Any] | None:
+        return {"Config": {"Env": ["COOLIFY_VERSION=4.7.6"]}}
 
 
 class Absent(Engine):
@@ -162,6 +185,29 @@ def test_an_untreated_host(root: Path) -> None:
         "path": "",
         "service": "http://localhost:8000",
     }
+
+
+def test_a_bundled_host(root: Path) -> None:
+    found = facts(root, Bundled())
+    assert (found["layout"], found["coolify"]["version"]) == ("bundled", "4.7.6")
+    assert found["coolify"]["pusher_scheme_obeyed"] is False
+    assert (found["realtime"]["name"], found["realtime"]["found"]) == ("coolify", True)
+    assert (found["realtime"]["left_over"], found["realtime"]["unused_override"]) == (None, None)
+    assert found["ports"] == {"app": 7001, "terminal": 6002, "http": 8000}
+    assert found["addresses"]["app"] == ["0.0.0.0"]
+
+
+def test_what_the_separate_layout_left_behind(root: Path) -> None:
+    engine = Bundled()
+    engine.containers["coolify-realtime"] = Engine().containers["coolify-realtime"]
+    (root / "data/coolify/source/docker-compose.custom.yml").write_text(
+        "services:\n  soketi:\n    ports: !override\n      - 127.0.0.1:6001:6001\n"
+    )
+    found = facts(root, engine)
+    assert found["realtime"]["left_over"]["state"] == "running"
+    assert found["realtime"]["unused_override"].endswith("docker-compose.custom.yml")
+    separate = facts(root)
+    assert (separate["realtime"]["left_over"], separate["realtime"]["unused_override"]) == (None, None)
 
 
 def test_a_plan_follows_from_it(root: Path) -> None:

@@ -167,13 +167,36 @@ def test_terminal_without_login() -> None:
     assert (result["ok"], result["seen"]) == (True, "401")
 
 
-def test_terminal_with_login() -> None:
-    assert look(upgrading(), "terminal")["ok"]
+def closing(code: int) -> bytes:
+    return frame(struct.pack("!H", code), 8)
+
+
+@pytest.mark.parametrize("code", [4401, 4403])
+def test_terminal_that_lets_in_and_sends_away(code: int) -> None:
+    """Fact 45: the bundled layout's terminal server."""
+    result = look(upgrading(frame(b"a word before"), closing(code)), "terminal")
+    assert (result["ok"], result["seen"]) == (True, f"101, closed {code}")
+
+
+@pytest.mark.parametrize(
+    ("frames", "identifier"),
+    [
+        ([], "CWT-938"),
+        ([frame(b"x")], "CWT-938"),
+        ([frame(b"x")] * 20, "CWT-938"),
+        ([closing(1011)], "CWT-119"),
+        ([closing(1000)], "CWT-933"),
+        ([frame(b"", 8)], "CWT-933"),
+    ],
+)
+def test_what_opens_but_is_no_terminal_server(frames: list[bytes], identifier: str) -> None:
+    result = look(upgrading(*frames), "terminal")
+    assert (result["ok"], result["diagnosis"]["id"]) == (False, identifier)
 
 
 def test_early_hints_before_the_answer() -> None:
     def serve(connection: socket.socket, request: bytes) -> None:
-        connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + upgrade(request))
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + upgrade(request) + closing(4401))
 
     assert look(serve, "terminal")["ok"]
 

@@ -81,11 +81,20 @@ def no_path_rules(info: Info, _plan: Info) -> None:
     info["managed"]["tunnel"]["rules"] = [one for one in rules if not one["path"]]
 
 
-def backend_pair_missing(info: Info, plan: Info) -> None:
-    values = {"PUSHER_HOST": "c.example", "PUSHER_PORT": "443", "PUSHER_SCHEME": "https"}
-    plan.update(mode="domain", environment=dict(values, PUSHER_BACKEND_HOST="c.example", PUSHER_BACKEND_PORT="443"))
-    info["env_file"]["values"] = values
-    info["coolify"]["environment"] = values
+def everywhere(info: Info, **values: str) -> None:
+    """In .env, and in the container that was made from it."""
+    info["env_file"]["values"].update(values)
+    info["coolify"]["environment"].update(values)
+
+
+def unused_override(info: Info, _plan: Info) -> None:
+    info["realtime"]["unused_override"] = "/data/coolify/source/docker-compose.custom.yml"
+    info["addresses"] = {"app": ["0.0.0.0", "::"], "terminal": ["0.0.0.0"]}
+
+
+def moved_backend(info: Info, _plan: Info) -> None:
+    info["layout"] = "bundled"
+    everywhere(info, PUSHER_BACKEND_HOST="c.example", PUSHER_BACKEND_PORT="443")
 
 
 def address_changed(info: Info, plan: Info) -> None:
@@ -120,6 +129,8 @@ STATE_FAULTS: dict[str, tuple[str, t.Callable[[Info, Info], None]]] = {
     "CWT-115": ("realtime", setting("unhealthy", "realtime", "health")),
     "CWT-116": ("realtime", setting(None, "ports", "terminal")),
     "CWT-117": ("app", setting(None, "ports", "http")),
+    "CWT-118": ("realtime", setting({"state": "running"}, "realtime", "left_over")),
+    "CWT-120": ("realtime", unused_override),
     "CWT-201": ("nginx", lambda info, _plan: info["managed"]["nginx"].update(present=False, current=False)),
     "CWT-202": ("nginx", setting(False, "managed", "nginx", "current")),
     "CWT-203": ("nginx", setting(FOREIGN, "managed", "nginx", "foreign")),
@@ -132,20 +143,13 @@ STATE_FAULTS: dict[str, tuple[str, t.Callable[[Info, Info], None]]] = {
             put(info, "203.0.113.9", *way, "PUSHER_HOST") for way in (("env_file", "values"), ("coolify", "environment"))
         ],
     ),
-    "CWT-304": ("environment", backend_pair_missing),
-    "CWT-305": (
-        "environment",
-        lambda info, _plan: (
-            [put(info, "https", *way, "PUSHER_SCHEME") for way in (("env_file", "values"), ("coolify", "environment"))]
-            and [
-                put(info, "c.example", *way, "PUSHER_BACKEND_HOST")
-                for way in (("env_file", "values"), ("coolify", "environment"))
-            ]
-        ),
-    ),
+    "CWT-304": ("environment", lambda info, _plan: everywhere(info, PUSHER_SCHEME="https")),
+    "CWT-305": ("environment", lambda info, _plan: everywhere(info, PUSHER_SCHEME="tls")),
     "CWT-306": ("environment", setting("203.0.113.9", "coolify", "environment", "PUSHER_HOST")),
     "CWT-307": ("environment", setting("203.0.113.9", "coolify", "environment", "TERMINAL_HOST")),
     "CWT-308": ("environment", lambda _info, plan: put(plan, 7001, "ports", "app")),
+    "CWT-309": ("environment", moved_backend),
+    "CWT-310": ("environment", lambda info, _plan: everywhere(info, PUSHER_BACKEND_HOST="c.example")),
     "CWT-401": ("self-heal", setting(False, "managed", "self_heal", "installed")),
     "CWT-402": ("self-heal", setting("failed", "managed", "self_heal", "active_state")),
     "CWT-403": ("self-heal", setting("inactive", "managed", "self_heal", "active_state")),
@@ -390,7 +394,7 @@ def test_every_diagnosis_has_a_hop_a_cause_and_a_next_step() -> None:
 
 def test_every_diagnosis_of_a_state_is_tried_here() -> None:
     elsewhere = {
-        *("CWT-103", "CWT-104"),
+        *("CWT-103", "CWT-104", "CWT-119"),
         *("CWT-211", "CWT-212", "CWT-502", "CWT-503", "CWT-511", "CWT-512", "CWT-513", "CWT-601", "CWT-609", "CWT-705"),
     }
     states = {name for name in _diagnosis.TABLE if name < "CWT-810"}

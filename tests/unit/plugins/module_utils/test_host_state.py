@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils import _host_state
@@ -125,7 +127,9 @@ COOLIFY = {
         (BETA_426, {"COOLIFY_VERSION": "9"}, "4.0.0-beta.426"),
         (V_4_3, {}, "4.3.0"),
         (V_4_3, {"COOLIFY_VERSION": ""}, "4.3.0"),
-        (V_4_3, {"COOLIFY_VERSION": "4.4.0-dev"}, "4.4.0-dev"),
+        (V_4_3, {"COOLIFY_VERSION": "latest"}, "4.3.0"),
+        (V_4_3.replace("4.3.0", "latest"), {"COOLIFY_VERSION": "4.7.6"}, "4.7.6"),
+        (V_4_3.replace("4.3.0", "latest"), {"COOLIFY_VERSION": "latest"}, None),
         (BETA_426.replace("'version'", '"version"').replace("'4.0.0-beta.426'", '"4.1.2"'), {}, "4.1.2"),
         ("<?php return ['coolify' => ['helper_version' => '1.0.11']];", {}, None),
         ("", {}, None),
@@ -133,6 +137,82 @@ COOLIFY = {
 )
 def test_version_is_read_not_guessed(text: str, environment: dict[str, str], version: str | None) -> None:
     assert _host_state.coolify_version(text, environment) == version
+
+
+BACKEND = "'host' => env('PUSHER_BACKEND_HOST', 'x'), 'scheme' => env('{}', 'http')"
+
+
+@pytest.mark.parametrize(
+    ("broadcasting", "layout", "obeyed"),
+    [
+        (BACKEND.format("PUSHER_SCHEME"), "separate", True),
+        (BACKEND.format("PUSHER_BACKEND_SCHEME"), "separate", False),
+        (BACKEND.format("PUSHER_BACKEND_SCHEME"), "bundled", False),
+        ("", "separate", True),
+        ("", "bundled", False),
+    ],
+)
+def test_who_obeys_the_scheme(broadcasting: str, layout: str, obeyed: bool) -> None:
+    """Fact 43."""
+    assert _host_state.scheme_obeyed(broadcasting, layout) is obeyed
+
+
+@pytest.mark.parametrize(
+    ("coolify", "reverb", "layout"),
+    [
+        ({"Config": {"ExposedPorts": {"8080/tcp": {}, "6001/tcp": {}}}}, False, "bundled"),
+        ({"HostConfig": {"PortBindings": {"6002/tcp": [{"HostPort": "6002"}]}}}, False, "bundled"),
+        ({"Config": {"ExposedPorts": {"8080/tcp": {}}}}, True, "bundled"),
+        ({"Config": {"ExposedPorts": {"8080/tcp": {}}}}, False, "separate"),
+        ({}, False, "separate"),
+    ],
+)
+def test_layout_is_seen_at_the_container(coolify: dict[str, t.Any], reverb: bool, layout: str) -> None:
+    """Fact 37."""
+    assert _host_state.layout(coolify, lambda: reverb) == layout
+
+
+def test_published_addresses() -> None:
+    """Fact 53."""
+    bindings = [{"HostIp": "", "HostPort": "6001"}, {"HostIp": "::", "HostPort": "6001"}]
+    inspected = {"NetworkSettings": {"Ports": {"6001/tcp": bindings, "6002/tcp": None}}}
+    assert _host_state.published_addresses(inspected, 6001) == ["0.0.0.0", "::"]
+    assert _host_state.published_addresses(inspected, 6002) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "binds"),
+    [
+        ("services:\n  soketi:\n    ports: !override\n      - 127.0.0.1:6001:6001\n", True),
+        ("services:\n    soketi:\n        # a comment\n\n        ports:\n            - 1:1", True),
+        ("services:\n  soketi:\n    environment:\n      A: b\n  coolify:\n    ports: []\n", False),
+        ("services:\n  coolify:\n    ports: !override\n      - 127.0.0.1:6001:6001\n", False),
+        ("# soketi:\n", False),
+        ("", False),
+    ],
+)
+def test_override_on_the_service_that_is_gone(override: str, binds: bool) -> None:
+    assert _host_state.binds_old_service(override) is binds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ":// {\n  handle /app/* {\n    reverse_proxy coolify:6001\n  }\n}\n",
+        "(snippet) {\n  header x y\n}\n",
+        "# https://old.example.com {\n:80 {\n  respond 404\n}\n",
+        "https://[2001:db8::1] {\n  handle {\n    reverse_proxy coolify:8080\n  }\n}\n",
+        "{\n  email a@example.com\n}\n",
+    ],
+)
+def test_a_caddyfile_without_a_domain(text: str) -> None:
+    """Field case P13: no word of Caddy's own language ends up in PUSHER_HOST."""
+    assert _host_state.domain_of_caddy(text, "x") is None
+
+
+def test_the_first_named_site_of_a_caddyfile() -> None:
+    text = "(snippet) {\n  a b\n}\n# old.example.com {\nhttp://Coolify.example.com:80, https://coolify.example.com {\n}\n"
+    assert _host_state.domain_of_caddy(text, "x") == {"host": "coolify.example.com", "scheme": "https", "source": "x"}
 
 
 def test_container() -> None:

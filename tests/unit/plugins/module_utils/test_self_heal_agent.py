@@ -117,6 +117,19 @@ def test_what_slipped_through_is_put_in_and_loaded(world):
     assert world.state()["last_heal"]["outcome"] == "mended"
 
 
+def test_an_image_that_renders_its_file_gets_the_routes_into_the_template(world):
+    """Fact 49, from the creation to the first answer."""
+    world.container.unrender()
+    world.container.state = "created"
+    world.agent._pass(world.container.identity, "created")
+    assert "location = /terminal/ws" in world.container.template.read_text()
+    world.container.state = "running"
+    assert world.agent._pass(world.container.identity, "started") == world.package.healing.STARTING
+    world.container.http_conf.write_text(world.container.template.read_text())
+    world.container.boot()
+    assert world.agent._pass(world.container.identity, "started") == world.package.healing.CURRENT
+
+
 def test_a_file_that_nginx_started_without_is_loaded(world):
     world.container.http_conf.write_text(world.treated)
     world.agent.take(event(world, "start"))
