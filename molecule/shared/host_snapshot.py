@@ -74,7 +74,9 @@ def rules(*command: str) -> list[str] | None:
 
 
 def http_conf() -> str:
-    text = output("docker", "exec", "coolify", "cat", "/etc/nginx/site-opts.d/http.conf") or ""
+    # The template that newer images render the file from is ours to leave alone, too.
+    names = "cd /etc/nginx/site-opts.d; cat http.conf; cat http.conf.template 2>/dev/null"
+    text = output("docker", "exec", "coolify", "sh", "-c", names) or ""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

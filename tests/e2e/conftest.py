@@ -132,6 +132,16 @@ class Lab:
         return json.loads(first)
 
 
+    def browse_from(self, side: str, name: str) -> dict[str, t.Any]:
+        """The same from a side that people come in by, ``tailnet`` or ``public``."""
+        if side == "tailnet":
+            address = self.shell("tailscale ip -4").strip()
+            return self.browse(f"{self.prefix}-peer", f"http://{address}:8000/", name)
+        variables = self.variables()
+        domain, edge = variables["lab_domain"], variables["lab_edge_address"]
+        return self.browse(f"{self.prefix}-outside", f"https://{domain}/", name, "--resolve", f"{domain}={edge}")
+
+
 @pytest.fixture(scope="session")
 def lab() -> t.Iterator[Lab]:
     made = Lab(PREFIX)

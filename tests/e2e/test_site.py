@@ -53,16 +53,7 @@ def test_no_secret_in_any_output(lab):
 
 @pytest.mark.parametrize("side", ["tailnet", "public"])
 def test_terminal_and_events_from_each_side(lab, side):
-    variables = lab.variables()
-    if side == "tailnet":
-        address = lab.shell("tailscale ip -4").strip()
-        seen = lab.browse(f"{lab.prefix}-peer", f"http://{address}:8000/", "tailnet")
-    else:
-        domain = variables["lab_domain"]
-        seen = lab.browse(
-            f"{lab.prefix}-outside", f"https://{domain}/", "public", "--resolve",
-            f"{domain}={variables['lab_edge_address']}",
-        )
+    seen = lab.browse_from(side, side)
     assert "error" not in seen, seen
     assert (seen["terminal"], seen["answer"], seen["pusher"]) == ("connected", "42", "connected")
     assert seen["event"] == f"hello-{side}"
