@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 import conftest  # noqa: E402, F401  (makes the collection importable)
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _diagnosis  # noqa: E402
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _diagnosis  # noqa: E402
 
 BEGIN, END = "<!-- BEGIN_ANSIBLE_DOCS -->", "<!-- END_ANSIBLE_DOCS -->"
 

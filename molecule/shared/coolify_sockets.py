@@ -12,7 +12,7 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _websocket
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _websocket
 
 TERMINAL = "/terminal/ws"
 APP = "/app/{}?protocol=7&client=lab&version=1"

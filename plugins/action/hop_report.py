@@ -16,7 +16,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _hop_table, _hops
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _hops, _table
 
 display = Display()
 
@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
         # A host that fell out of the play has left no result.
         hosts = [known.get(name) or _hops.ended(name, "CWT-103") for name in options["hosts"]]
         rows = [row for host in hosts for row in host["rows"]]
-        for line in self._heads(hosts) + _hop_table.lines(rows):
+        for line in self._heads(hosts) + _table.lines(rows):
             colour = {True: C.COLOR_OK, False: C.COLOR_ERROR, None: None}[line.ok]
             display.display(line.text, color=colour)
         report = {
@@ -53,14 +53,14 @@ class ActionModule(ActionBase):
         return result
 
     @staticmethod
-    def _heads(hosts: list[dict[str, t.Any]]) -> list[_hop_table.Line]:
-        heads = [_hop_table.Line("", None)]
+    def _heads(hosts: list[dict[str, t.Any]]) -> list[_table.Line]:
+        heads = [_table.Line("", None)]
         for host in hosts:
             plan = host.get("plan")
             if plan:
-                heads.append(_hop_table.Line("{}: {}. {}".format(host["host"], plan["mode"], plan["why"]), None))
-                heads += [_hop_table.Line(f"  people open {url}", None) for url in plan["urls"]]
-        return [*heads, _hop_table.Line("", None)]
+                heads.append(_table.Line("{}: {}. {}".format(host["host"], plan["mode"], plan["why"]), None))
+                heads += [_table.Line(f"  people open {url}", None) for url in plan["urls"]]
+        return [*heads, _table.Line("", None)]
 
 
 def _write(path: str, report: dict[str, t.Any]) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filters behind coolify_verify: where to look, and what was found; the logic is in module_utils/_hops.py."""
+"""The filters behind coolify_verify: where to look, and what was found; the logic is in module_utils/verify."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typing as t
 import yaml
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _hops
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _hops
 
 Json = t.Mapping[str, t.Any]
 

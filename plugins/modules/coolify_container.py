@@ -114,14 +114,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import (
-    _deployments,
-    _docker_engine,
-    _dotenv,
-    _pending,
-    _pusher,
-    _recreation,
-)
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client, _deployments
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv, _pusher, _recreation
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _pending
 
 
 def main() -> None:
@@ -145,7 +140,7 @@ def main() -> None:
         _run(module)
     except _recreation.RecreationError as error:
         module.fail_json(msg=str(error))
-    except _docker_engine.EngineError as error:
+    except _client.EngineError as error:
         module.fail_json(msg=f"docker_socket: {error}")
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}")
@@ -182,7 +177,7 @@ def _run(module: AnsibleModule) -> None:
 def _let_deployments_end(module: AnsibleModule) -> None:
     if module.params["deployments"] == "ignore":
         return
-    engine = _docker_engine.Engine(module.params["docker_socket"])
+    engine = _client.Engine(module.params["docker_socket"])
     try:
         found = _deployments.wait(engine, module.params["database"], module.params["deployment_timeout"])
     except _deployments.UnknownError as error:

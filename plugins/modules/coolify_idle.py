@@ -62,7 +62,7 @@ deployments:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _deployments, _docker_engine
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client, _deployments
 
 
 def main() -> None:
@@ -75,7 +75,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     timeout = module.params["timeout"]
-    engine = _docker_engine.Engine(module.params["docker_socket"])
+    engine = _client.Engine(module.params["docker_socket"])
     try:
         found = _deployments.wait(engine, module.params["database"], 0 if module.check_mode else timeout)
     except _deployments.UnknownError as error:
@@ -84,7 +84,7 @@ def main() -> None:
             "set coolify_pusher_deployments to ignore",
             deployments=[],
         )
-    except _docker_engine.EngineError as error:
+    except _client.EngineError as error:
         module.fail_json(msg=f"docker_socket: {error}", deployments=[])
     if found and not module.check_mode:
         module.fail_json(

@@ -357,7 +357,8 @@ managed:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _discovery, _docker_engine
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
+from ansible_collections.selfhosted.coolify.plugins.module_utils.host import _discovery
 
 
 def main() -> None:
@@ -372,7 +373,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     discovery = _discovery.Discovery(
-        _docker_engine.Engine(module.params["docker_socket"]),
+        _client.Engine(module.params["docker_socket"]),
         data_path=module.params["data_path"],
         tunnel_config=module.params["tunnel_config"],
         resolver=module.params["nginx_resolver"],

@@ -139,7 +139,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _container_nginx, _docker_engine, _http_conf
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
+from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _container, _http_conf
 
 _ATTEMPTS = 3
 
@@ -166,18 +167,18 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    engine = _docker_engine.Engine(module.params["docker_socket"])
+    engine = _client.Engine(module.params["docker_socket"])
     try:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 result = ensure(engine, module.params, module.check_mode)
                 break
-            except _container_nginx.Conflict:
+            except _container.Conflict:
                 if attempt == _ATTEMPTS:
                     raise
-    except _docker_engine.EngineUnavailable as error:
+    except _client.EngineUnavailable as error:
         module.fail_json(msg=f"docker_socket: {error}. Start Docker, or name the socket it listens on.")
-    except (_docker_engine.EngineError, _container_nginx.NginxError, _http_conf.HttpConfError) as error:
+    except (_client.EngineError, _container.NginxError, _http_conf.HttpConfError) as error:
         module.fail_json(msg=f"container {module.params['container']}: {error}")
     for location in result["foreign"]:
         if not location["served"]:
@@ -188,42 +189,42 @@ def main() -> None:
     module.exit_json(**result)
 
 
-def ensure(engine: _docker_engine.Engine, params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
+def ensure(engine: _client.Engine, params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     """Brings the container to what the parameters say; the values to return."""
     inspected = engine.inspect(params["container"])
     if inspected is None:
         if params["state"] == "absent":
             return _returned(_http_conf.Result("", False, [], [], []), "", reloaded=False)
-        raise _container_nginx.NginxError("there is no such container; install Coolify, or set the option container")
-    snapshot = _container_nginx.read(engine, inspected, params["path"])
+        raise _container.NginxError("there is no such container; install Coolify, or set the option container")
+    snapshot = _container.read(engine, inspected, params["path"])
     wanted = _wanted(snapshot, params)
     template = _treated_template(engine, inspected, params)
-    reload_only = not wanted.changed and snapshot.running and not _container_nginx.is_loaded(engine, snapshot)
+    reload_only = not wanted.changed and snapshot.running and not _container.is_loaded(engine, snapshot)
     if not check_mode:
         if wanted.changed and snapshot.running:
-            _container_nginx.swap(engine, snapshot, wanted.text)
+            _container.swap(engine, snapshot, wanted.text)
         elif wanted.changed:
-            _container_nginx.put(engine, snapshot, wanted.text)
+            _container.put(engine, snapshot, wanted.text)
         elif reload_only:
-            _container_nginx.load(engine, snapshot)
+            _container.load(engine, snapshot)
         if template is not None:
-            _container_nginx.put(engine, template, _http_conf.remove(template.text).text)
+            _container.put(engine, template, _http_conf.remove(template.text).text)
     result = _returned(wanted, snapshot.text, reloaded=snapshot.running and (wanted.changed or reload_only))
     result["changed"] = result["changed"] or template is not None
     return result
 
 
 def _treated_template(
-    engine: _docker_engine.Engine, inspected: dict[str, t.Any], params: dict[str, t.Any]
-) -> _container_nginx.Snapshot | None:
+    engine: _client.Engine, inspected: dict[str, t.Any], params: dict[str, t.Any]
+) -> _container.Snapshot | None:
     """The template that the self-heal service put the routes into before the start, where they are to be taken out."""
     if params["state"] == "present":
         return None
-    template = _container_nginx.template_of(engine, inspected, params["path"])
+    template = _container.template_of(engine, inspected, params["path"])
     return template if template is not None and _http_conf.remove(template.text).changed else None
 
 
-def _wanted(snapshot: _container_nginx.Snapshot, params: dict[str, t.Any]) -> _http_conf.Result:
+def _wanted(snapshot: _container.Snapshot, params: dict[str, t.Any]) -> _http_conf.Result:
     if params["state"] == "absent":
         return _http_conf.remove(snapshot.text)
     routes = _http_conf.ROUTES if params["routes"] is None else params["routes"]

@@ -104,7 +104,7 @@ refused_packets:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _firewall_host, _nft_rules
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules
 
 
 def default_route_bridges():
@@ -115,7 +115,7 @@ def default_route_bridges():
                 texts.append(file.read())
         except FileNotFoundError:
             texts.append("")
-    return [name for name in _nft_rules.default_route_interfaces(*texts) if _firewall_host.is_bridge(name)]
+    return [name for name in _nft_rules.default_route_interfaces(*texts) if _host.is_bridge(name)]
 
 
 def differences(state, table, files, enabled, active):
@@ -185,7 +185,7 @@ def main():
         supports_check_mode=True,
     )
     module.run_command_environ_update = {"LC_ALL": "C"}
-    firewall = _firewall_host.Firewall(
+    firewall = _host.Firewall(
         run=lambda argv, data: module.run_command(argv, data=data, binary_data=True),
         nft=module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"]),
         systemctl=module.get_bin_path("systemctl"),
@@ -199,9 +199,9 @@ def main():
             "Install the package nftables (role selfhosted.coolify.coolify_firewall does) and run again."
         )
     try:
-        with _firewall_host.locked(wanted=not module.check_mode):
+        with _host.locked(wanted=not module.check_mode):
             state, diff, changed, rules = (present if wants else absent)(module, firewall)
-    except _firewall_host.FirewallError as error:
+    except _host.FirewallError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=changed,

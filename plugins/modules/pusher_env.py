@@ -127,13 +127,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import (
-    _dotenv,
-    _env_memory,
-    _inplace_file,
-    _pending,
-    _undo,
-)
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv, _memory
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _pending, _undo
 
 
 def main() -> None:
@@ -173,7 +168,7 @@ def _present(module: AnsibleModule, file: _inplace_file.InPlaceFile) -> None:
     if not module.check_mode:
         file.recover()
         if after != before:
-            memory = _env_memory.EnvMemory(module.params["state_dir"], file.path)
+            memory = _memory.EnvMemory(module.params["state_dir"], file.path)
             memory.remember(before, after)
             if module.params["backup"]:
                 file.back_up(before)
@@ -182,7 +177,7 @@ def _present(module: AnsibleModule, file: _inplace_file.InPlaceFile) -> None:
 
 
 def _absent(module: AnsibleModule, file: _inplace_file.InPlaceFile) -> None:
-    memory = _env_memory.EnvMemory(module.params["state_dir"], file.path)
+    memory = _memory.EnvMemory(module.params["state_dir"], file.path)
     recovered = file.cut_short() is not None
     kept = recovered or memory.exists() or file.latest_backup() is not None
     before = file.read()

@@ -15,8 +15,13 @@ description:
   - Files of the same names that were there before, such as those of a hand-made setup, are remembered, and come back
     with O(state=absent).
 options:
+  sources:
+    description:
+      - Where the service's Python files lie on the control node. A folder for each place below O(folder).
+      - All files of a folder whose names end in C(.py) are added to O(files), and none of its subfolders.
+    type: dict
   files:
-    description: All files of the service, the unit included.
+    description: All files of the service but those of O(sources), the unit included.
     type: list
     elements: dict
     required: true
@@ -69,9 +74,9 @@ author:
 EXAMPLES = r"""
 - name: Install the service
   selfhosted.coolify.self_heal_service:
+    sources:
+      "": "{{ role_path }}/files"
     files:
-      - path: /usr/local/lib/coolify-websocket/__main__.py
-        content: "{{ lookup('ansible.builtin.file', 'agent.py', rstrip=false) }}"
       - path: /etc/systemd/system/coolify-websocket.service
         content: "{{ lookup('ansible.builtin.template', 'coolify-websocket.service.j2') }}"
 """
@@ -93,12 +98,14 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _self_heal_service
+from ansible_collections.selfhosted.coolify.plugins.module_utils.self_heal import _service
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            # Taken over into `files` by the action plugin of the same name.
+            "sources": {"type": "dict"},
             "files": {
                 "type": "list",
                 "elements": "dict",
@@ -124,16 +131,16 @@ def main() -> None:
         return t.cast("tuple[int, str, str]", module.run_command([systemctl, *argv[1:]]))
 
     params = module.params
-    service = _self_heal_service.Service(params["unit"], params["folder"], params["memory"], run)
+    service = _service.Service(params["unit"], params["folder"], params["memory"], run)
     try:
         module.exit_json(**ensure(service, wanted_files(params["files"]), params["state"], module.check_mode))
-    except (_self_heal_service.ServiceError, OSError) as error:
+    except (_service.ServiceError, OSError) as error:
         module.fail_json(msg=f"{params['unit']}: {error}")
     except ValueError as error:
         module.fail_json(msg=str(error))
 
 
-def wanted_files(entries: list[dict[str, t.Any]]) -> list[_self_heal_service.Wanted]:
+def wanted_files(entries: list[dict[str, t.Any]]) -> list[_service.Wanted]:
     """The option O(files) in the logic's terms. Raises ValueError for a mode that is no octal number."""
     files = []
     for entry in entries:
@@ -141,12 +148,12 @@ def wanted_files(entries: list[dict[str, t.Any]]) -> list[_self_heal_service.Wan
             mode = int(entry["mode"], 8)
         except ValueError as error:
             raise ValueError(f"files: mode {entry['mode']!r} must be an octal number in quotes, as '0644'") from error
-        files.append(_self_heal_service.Wanted(entry["path"], entry["content"], mode))
+        files.append(_service.Wanted(entry["path"], entry["content"], mode))
     return files
 
 
 def ensure(
-    service: _self_heal_service.Service, files: list[_self_heal_service.Wanted], state: str, check_mode: bool
+    service: _service.Service, files: list[_service.Wanted], state: str, check_mode: bool
 ) -> dict[str, t.Any]:
     """Brings the host to the wanted state; the values to return."""
     unit = service.unit_state()

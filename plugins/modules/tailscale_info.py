@@ -93,7 +93,7 @@ tailscale:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _tailscale
+from ansible_collections.selfhosted.coolify.plugins.module_utils.tailnet import _tailscale
 
 
 def main() -> None:

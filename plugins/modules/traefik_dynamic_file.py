@@ -97,7 +97,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _traefik
+from ansible_collections.selfhosted.coolify.plugins.module_utils.proxy import _traefik
 
 
 def main() -> None:

@@ -144,7 +144,8 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _ingress, _undo
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _undo
+from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress
 
 # cloudflared takes its token from this file too, and a diff ends up in logs.
 _SECRET_LINE = re.compile(r"(?im)^([ \t]*[\w-]*(?:token|secret|password)[\w-]*[ \t]*:).*$")

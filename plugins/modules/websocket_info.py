@@ -165,17 +165,18 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _docker_engine, _handshake
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _handshake
 
 
 def read_app_key(socket: str, container: str | None) -> str | None:
     if not container:
         return None
     try:
-        inspected = _docker_engine.Engine(socket).inspect(container)
-    except _docker_engine.EngineError:
+        inspected = _client.Engine(socket).inspect(container)
+    except _client.EngineError:
         return None
-    return _docker_engine.environment(inspected or {}).get("PUSHER_APP_KEY") or None
+    return _client.environment(inspected or {}).get("PUSHER_APP_KEY") or None
 
 
 def own_addresses() -> list[str]:

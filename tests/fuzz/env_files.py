@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import conftest  # noqa: F401 - makes the collection importable
 import oracles
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _dotenv  # isort: skip
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv  # isort: skip
 
 KEYS = ["PUSHER_HOST", "PUSHER_PORT", "PUSHER_SCHEME", "A", "APP_KEY", "B_2"]
 MANAGED = KEYS[:3]

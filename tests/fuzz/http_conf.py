@@ -22,7 +22,7 @@ import oracles
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import conftest  # noqa: F401 - makes the collection importable
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _http_conf  # isort: skip
+from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _http_conf  # isort: skip
 
 PATHS = {"/terminal/ws": ("=", 6002), "/app/": ("^~", 6001), "/apps/": ("^~", 6001)}
 MARK = "$http_x_coolify_websocket_block"

@@ -18,7 +18,8 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import conftest  # noqa: F401 - makes the collection importable
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _ingress, _undo  # isort: skip
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _undo  # isort: skip
+from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress  # isort: skip
 
 HOST = "coolify.example.com"
 WANTED = [

@@ -10,7 +10,7 @@ import pytest
 from coolify_host import HTTP_CONF, PORT
 from coolify_sockets import Held, both_served
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _dotenv
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv
 
 SOURCE = "/data/coolify/source"
 ENV = f"{SOURCE}/.env"

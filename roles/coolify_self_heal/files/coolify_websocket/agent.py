@@ -29,7 +29,8 @@ import sys
 import time
 import typing as t
 
-from . import _docker_engine, healing
+from . import healing
+from .engine import _client
 from .report import Report
 from .settings import Settings
 
@@ -58,7 +59,7 @@ class Watch(t.NamedTuple):
 class Agent:
     """The service's whole life; `follow` returns only by an exception."""
 
-    def __init__(self, engine: _docker_engine.Engine, settings: Settings, report: Report, heartbeat: float) -> None:
+    def __init__(self, engine: _client.Engine, settings: Settings, report: Report, heartbeat: float) -> None:
         self._engine = engine
         self._settings = settings
         self._report = report
@@ -78,7 +79,7 @@ class Agent:
         while True:
             try:
                 self.follow(cause)
-            except _docker_engine.EngineUnavailable as error:
+            except _client.EngineUnavailable as error:
                 was_connected = self._report.connected
                 self._report.disconnected(str(error))
                 pause = _RECONNECT_FIRST if was_connected else min(pause * 2, _RECONNECT_MOST)
@@ -174,11 +175,11 @@ class Agent:
         begun = time.monotonic()
         try:
             outcome = work()
-        except _docker_engine.EngineUnavailable as error:
+        except _client.EngineUnavailable as error:
             # A container that ends cuts off the answers about it. Whether it was that, the engine itself tells.
             self._engine.version()
             outcome = healing.Outcome(healing.STARTING, str(error))
-        except _docker_engine.EngineError as error:
+        except _client.EngineError as error:
             # The container went down or away while it was looked at: its next event decides.
             outcome = healing.Outcome(healing.STARTING, str(error))
         self._report.passed(container, cause, outcome, time.monotonic() - begun)
@@ -216,7 +217,7 @@ def serve(settings: Settings) -> int:
     report = Report(os.environ.get("RUNTIME_DIRECTORY"))
     heartbeat = int(os.environ.get("WATCHDOG_USEC", 60_000_000)) / 1e6 / 2
     try:
-        Agent(_docker_engine.Engine(settings.docker_socket, _TIMEOUT), settings, report, heartbeat).run()
+        Agent(_client.Engine(settings.docker_socket, _TIMEOUT), settings, report, heartbeat).run()
     finally:
         report.stopping()
 
@@ -225,9 +226,9 @@ def once(settings: Settings, check: bool) -> int:
     """One pass over the container by its name, told in words. With `check` nothing is changed."""
     try:
         outcome = healing.heal(
-            _docker_engine.Engine(settings.docker_socket, _TIMEOUT), settings, settings.container, check
+            _client.Engine(settings.docker_socket, _TIMEOUT), settings, settings.container, check
         )
-    except _docker_engine.EngineError as error:
+    except _client.EngineError as error:
         outcome = healing.Outcome(healing.REFUSED, str(error))
     print(f"{'would be ' if check and outcome.kind in healing.CHANGED else ''}{outcome.kind}: {outcome.detail}")
     for location in outcome.foreign:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from . import _container_nginx, _docker_engine, _http_conf
+from .engine import _client
+from .nginx import _container, _http_conf
 from .settings import Settings
 
 # What a pass can end in. In place: CURRENT, PREPARED, MENDED, LOADED, UNNEEDED. To be tried again: STARTING.
@@ -33,7 +34,7 @@ class Outcome(t.NamedTuple):
     foreign: tuple[_http_conf.Foreign, ...] = ()
 
 
-def heal(engine: _docker_engine.Engine, settings: Settings, container: str, check: bool = False) -> Outcome:
+def heal(engine: _client.Engine, settings: Settings, container: str, check: bool = False) -> Outcome:
     """Brings one container's nginx to the settings; with `check` it only says how that would end.
 
     Raises EngineError and EngineUnavailable; all that nginx or the file refuses is an outcome.
@@ -42,7 +43,7 @@ def heal(engine: _docker_engine.Engine, settings: Settings, container: str, chec
     if inspected is None:
         return Outcome(GONE, f"there is no container {container}")
     try:
-        snapshot = _container_nginx.read(engine, inspected, settings.path)
+        snapshot = _container.read(engine, inspected, settings.path)
         wanted = _http_conf.apply(
             snapshot.text,
             settings.routes,
@@ -51,9 +52,9 @@ def heal(engine: _docker_engine.Engine, settings: Settings, container: str, chec
             snapshot.texts,
             snapshot.upstreams,
         )
-    except _container_nginx.NotRendered as reason:
+    except _container.NotRendered as reason:
         return Outcome(STARTING, str(reason))
-    except (_container_nginx.NginxError, _http_conf.HttpConfError) as error:
+    except (_container.NginxError, _http_conf.HttpConfError) as error:
         return Outcome(REFUSED, str(error))
     if not snapshot.running:
         outcome = _prepare(engine, snapshot, wanted, check)
@@ -66,7 +67,7 @@ def heal(engine: _docker_engine.Engine, settings: Settings, container: str, chec
     return outcome._replace(foreign=tuple(wanted.foreign))
 
 
-def withdraw(engine: _docker_engine.Engine, settings: Settings, container: str, reason: str) -> Outcome:
+def withdraw(engine: _client.Engine, settings: Settings, container: str, reason: str) -> Outcome:
     """Takes our block out of a container that keeps ending, for this reason.
 
     Raises EngineError and EngineUnavailable.
@@ -75,61 +76,61 @@ def withdraw(engine: _docker_engine.Engine, settings: Settings, container: str, 
     if inspected is None:
         return Outcome(GONE, f"there is no container {container}")
     try:
-        snapshot = _container_nginx.read(engine, inspected, settings.path)
+        snapshot = _container.read(engine, inspected, settings.path)
         stock = _http_conf.remove(snapshot.text)
-    except (_container_nginx.NginxError, _http_conf.HttpConfError) as error:
+    except (_container.NginxError, _http_conf.HttpConfError) as error:
         return Outcome(REFUSED, str(error))
     if not stock.changed:
         return Outcome(REFUSED, reason)
-    _container_nginx.put(engine, snapshot, stock.text)
+    _container.put(engine, snapshot, stock.text)
     return Outcome(WITHDRAWN, reason)
 
 
 def _prepare(
-    engine: _docker_engine.Engine, snapshot: _container_nginx.Snapshot, wanted: _http_conf.Result, check: bool
+    engine: _client.Engine, snapshot: _container.Snapshot, wanted: _http_conf.Result, check: bool
 ) -> Outcome:
     if not wanted.changed:
         return Outcome(CURRENT, "the routes are in the file")
     if not check:
-        _container_nginx.put(engine, snapshot, wanted.text)
+        _container.put(engine, snapshot, wanted.text)
     return Outcome(PREPARED, "the routes were put in before the start")
 
 
 def _mend(
-    engine: _docker_engine.Engine, snapshot: _container_nginx.Snapshot, wanted: _http_conf.Result, check: bool
+    engine: _client.Engine, snapshot: _container.Snapshot, wanted: _http_conf.Result, check: bool
 ) -> Outcome:
     try:
         if not check:
-            _container_nginx.swap(engine, snapshot, wanted.text)
-    except (_container_nginx.NotAnswering, _container_nginx.Conflict) as reason:
+            _container.swap(engine, snapshot, wanted.text)
+    except (_container.NotAnswering, _container.Conflict) as reason:
         return Outcome(STARTING, str(reason))
-    except _container_nginx.NginxError as reason:
-        complaint = _container_nginx.fault(engine, snapshot)
+    except _container.NginxError as reason:
+        complaint = _container.fault(engine, snapshot)
         if complaint is not None:
             return _yield_to_nginx(engine, snapshot, complaint, check)
         return Outcome(REFUSED, str(reason))
     return Outcome(MENDED, "the routes were missing or not the wanted ones")
 
 
-def _prove(engine: _docker_engine.Engine, snapshot: _container_nginx.Snapshot, check: bool) -> Outcome:
-    loaded = _container_nginx.is_loaded(engine, snapshot)
+def _prove(engine: _client.Engine, snapshot: _container.Snapshot, check: bool) -> Outcome:
+    loaded = _container.is_loaded(engine, snapshot)
     if loaded:
         return Outcome(CURRENT, "nginx answers with the routes")
-    complaint = _container_nginx.fault(engine, snapshot)
+    complaint = _container.fault(engine, snapshot)
     if complaint is not None:
         return _yield_to_nginx(engine, snapshot, complaint, check)
     if loaded is None:
         return Outcome(STARTING, "nginx does not answer yet")
     try:
         if not check:
-            _container_nginx.load(engine, snapshot)
-    except _container_nginx.NginxError as reason:
+            _container.load(engine, snapshot)
+    except _container.NginxError as reason:
         return Outcome(STARTING, str(reason))
     return Outcome(LOADED, "nginx had not loaded the file with the routes")
 
 
 def _yield_to_nginx(
-    engine: _docker_engine.Engine, snapshot: _container_nginx.Snapshot, complaint: str, check: bool
+    engine: _client.Engine, snapshot: _container.Snapshot, complaint: str, check: bool
 ) -> Outcome:
     """nginx refuses what is there. If it would start without our block, the block goes: Coolify comes first."""
     stock = _http_conf.remove(snapshot.text)
@@ -137,11 +138,11 @@ def _yield_to_nginx(
         return Outcome(REFUSED, f"nginx refuses its own configuration: {complaint}")
     try:
         if not check:
-            _container_nginx.swap(engine, snapshot, stock.text)
-    except _container_nginx.NotAnswering:
+            _container.swap(engine, snapshot, stock.text)
+    except _container.NotAnswering:
         pass
-    except _container_nginx.Conflict as reason:
+    except _container.Conflict as reason:
         return Outcome(STARTING, str(reason))
-    except _container_nginx.NginxError:
+    except _container.NginxError:
         return Outcome(REFUSED, f"nginx refuses its configuration, with our routes and without them: {complaint}")
     return Outcome(WITHDRAWN, f"nginx fails with the routes: {complaint}")

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _access
+from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access
 
 DOMAIN = "coolify.example.com"
 TAILSCALE = {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from nginx_container import STOCK, Container, Engine, impatient
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _container_nginx as container_nginx
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _docker_engine, _http_conf
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
+from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _container as container_nginx
+from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _http_conf
 
 
 @pytest.fixture
 def container(tmp_path, monkeypatch):
-    made = Container(tmp_path / "c", _docker_engine)
+    made = Container(tmp_path / "c", _client)
     monkeypatch.setattr(container_nginx, "ROOT", str(made.folder))
     monkeypatch.setattr(container_nginx, "MAIN", str(made.folder / "nginx.conf"))
     impatient(monkeypatch, container_nginx)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _deployments
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _deployments
 
 DATABASE = {
     "State": {"Running": True},

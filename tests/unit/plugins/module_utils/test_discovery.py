@@ -6,13 +6,11 @@ from typing import Any, Sequence
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import (
-    _access,
-    _discovery,
-    _docker_engine,
-    _http_conf,
-    _nft_rules,
-)
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _nft_rules
+from ansible_collections.selfhosted.coolify.plugins.module_utils.host import _discovery
+from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _http_conf
+from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access
 
 SECRETS = ["base64:c2VjcmV0", "pusher-key", "pusher-secret", "db-password"]
 ENV = """\
@@ -78,14 +76,14 @@ class Engine:
     def has_path(self, container: str, path: str) -> bool:
         return False
 
-    def read_file(self, container: str, path: str) -> _docker_engine.File | None:
+    def read_file(self, container: str, path: str) -> _client.File | None:
         assert container == "coolify"[::-1]
-        return _docker_engine.File(self.files[path], 0o644, 9999, 9999) if path in self.files else None
+        return _client.File(self.files[path], 0o644, 9999, 9999) if path in self.files else None
 
-    def read_tree(self, container: str, path: str) -> dict[str, _docker_engine.File]:
+    def read_tree(self, container: str, path: str) -> dict[str, _client.File]:
         assert container == "coolify"[::-1]
         return {
-            name: _docker_engine.File(data, 0o644, 9999, 9999)
+            name: _client.File(data, 0o644, 9999, 9999)
             for name, data in self.files.items()
             if name.startswith(path + "/")
         }
@@ -110,7 +108,7 @@ class Bundled(Engine):
 
 class Absent(Engine):
     def version(self) -> dict[str, Any]:
-        raise _docker_engine.EngineUnavailable("no Docker engine answers at /x: No such file or directory")
+        raise _client.EngineUnavailable("no Docker engine answers at /x: No such file or directory")
 
 
 class System:

@@ -11,7 +11,7 @@ from socketserver import StreamRequestHandler, ThreadingUnixStreamServer
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _docker_engine as docker_engine
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client as docker_engine
 
 VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}
 

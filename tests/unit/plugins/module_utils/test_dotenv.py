@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _dotenv
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv
 
 # As Coolify's installer leaves it, with the two lines of somebody who tried by hand.
 INSTALLED = b"""\

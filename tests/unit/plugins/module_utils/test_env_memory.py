@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _dotenv, _env_memory
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv, _memory
 
 INSTALLED = b"""\
 APP_KEY=base64:c2VjcmV0
@@ -26,7 +26,7 @@ def rewritten(data):
 
 @pytest.fixture
 def memory(tmp_path):
-    return _env_memory.EnvMemory(str(tmp_path / "state"), "/data/coolify/source/.env")
+    return _memory.EnvMemory(str(tmp_path / "state"), "/data/coolify/source/.env")
 
 
 def edited(memory, data, values):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _firewall_host, _nft_rules
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules
 
 TAILNET = [{"source": "100.64.0.0/10", "interface": "tailscale0"}]
 RULES = _nft_rules.ruleset([6001, 6002], TAILNET)
@@ -45,9 +45,9 @@ class Host:
             return 0, f"ActiveState={'active' if self.active else 'inactive'}\n", ""
         elif argv[1] == "enable":
             wants.mkdir()
-            (wants / _firewall_host.UNIT).symlink_to("anything")
+            (wants / _host.UNIT).symlink_to("anything")
         elif argv[1] == "disable":
-            (wants / _firewall_host.UNIT).unlink()
+            (wants / _host.UNIT).unlink()
             wants.rmdir()
         elif argv[1] in ("start", "stop"):
             self.active = argv[1] == "start"
@@ -65,16 +65,16 @@ def host(tmp_path, monkeypatch):
     units = tmp_path / "systemd/system"
     units.mkdir(parents=True)
     (tmp_path / "etc").mkdir()
-    monkeypatch.setattr(_firewall_host, "UNIT_FOLDER", str(units))
-    monkeypatch.setattr(_firewall_host, "UNIT_FILE", str(units / _firewall_host.UNIT))
-    monkeypatch.setattr(_firewall_host, "HOOK_FILE", str(tmp_path / FILES[1]))
-    monkeypatch.setattr(_firewall_host, "RULE_FILE", str(tmp_path / FILES[0]))
+    monkeypatch.setattr(_host, "UNIT_FOLDER", str(units))
+    monkeypatch.setattr(_host, "UNIT_FILE", str(units / _host.UNIT))
+    monkeypatch.setattr(_host, "HOOK_FILE", str(tmp_path / FILES[1]))
+    monkeypatch.setattr(_host, "RULE_FILE", str(tmp_path / FILES[0]))
     return Host(tmp_path)
 
 
 @pytest.fixture
 def firewall(host):
-    made = _firewall_host.Firewall(host.run, "nft", "systemctl")
+    made = _host.Firewall(host.run, "nft", "systemctl")
     made._booted = True
     return made
 
@@ -93,8 +93,8 @@ def test_everything_is_in_place_after_one_run_and_untouched_by_the_next(host, fi
         "nft -c -f -",
         "nft -f -",
         "systemctl daemon-reload",
-        f"systemctl enable {_firewall_host.UNIT}",
-        f"systemctl start {_firewall_host.UNIT}",
+        f"systemctl enable {_host.UNIT}",
+        f"systemctl start {_host.UNIT}",
     ]
     for path, text in firewall.wanted(RULES).items():
         assert Path(path).read_text() == text
@@ -107,7 +107,7 @@ def test_everything_is_in_place_after_one_run_and_untouched_by_the_next(host, fi
 def test_refused_rules_change_nothing(host, firewall):
     before = host.files()
     host.failing["-c"] = (1, "", "Error: Could not process rule: Operation not supported\nadd rule …")
-    with pytest.raises(_firewall_host.FirewallError, match=r"refuses the rules.*not supported.*nf_tables"):
+    with pytest.raises(_host.FirewallError, match=r"refuses the rules.*not supported.*nf_tables"):
         apply(firewall)
     assert host.changes() == ["nft -c -f -"]
     assert host.files() == before
@@ -115,7 +115,7 @@ def test_refused_rules_change_nothing(host, firewall):
 
 def test_a_kernel_that_cannot_be_asked_is_not_an_empty_one(host, firewall):
     host.failing["list"] = (1, "", "netlink: Error: cache initialization failed: Operation not permitted")
-    with pytest.raises(_firewall_host.FirewallError, match=r"not permitted.*CAP_NET_ADMIN"):
+    with pytest.raises(_host.FirewallError, match=r"not permitted.*CAP_NET_ADMIN"):
         firewall.read()
 
 
@@ -124,7 +124,7 @@ def test_a_stopped_unit_is_started_and_a_lost_table_loaded(host, firewall):
     host.active, host.loaded = False, False
     host.asked.clear()
     apply(firewall)
-    assert host.changes() == ["nft -c -f -", "nft -f -", f"systemctl start {_firewall_host.UNIT}"]
+    assert host.changes() == ["nft -c -f -", "nft -f -", f"systemctl start {_host.UNIT}"]
 
 
 def test_nothing_is_left_after_remove(host, firewall):
@@ -161,7 +161,7 @@ def test_the_files_of_others_stay(host, firewall, path):
 
 
 def test_a_stop_of_the_unit_never_opens_the_ports(firewall):
-    unit = firewall.wanted(RULES)[_firewall_host.UNIT_FILE]
+    unit = firewall.wanted(RULES)[_host.UNIT_FILE]
     settings = [line.partition("=")[0] for line in unit.splitlines() if "=" in line and not line.startswith("#")]
     assert "ExecStop" not in settings
     assert "ExecStopPost" not in settings
@@ -170,25 +170,25 @@ def test_a_stop_of_the_unit_never_opens_the_ports(firewall):
 
 
 def test_nftables_service_flushes_at_shutdown_only_after_docker_has_stopped(firewall):
-    hook = firewall.wanted(RULES)[_firewall_host.HOOK_FILE].splitlines()
+    hook = firewall.wanted(RULES)[_host.HOOK_FILE].splitlines()
     assert hook.index("[Unit]") < hook.index("Before=docker.service") < hook.index("[Service]")
 
 
 def test_without_a_running_systemd_the_unit_is_enabled_for_the_next_boot(host):
-    firewall = _firewall_host.Firewall(host.run, "nft", "systemctl")
+    firewall = _host.Firewall(host.run, "nft", "systemctl")
     firewall._booted = False
     apply(firewall)
-    assert host.changes() == ["nft -c -f -", "nft -f -", f"systemctl enable {_firewall_host.UNIT}"]
+    assert host.changes() == ["nft -c -f -", "nft -f -", f"systemctl enable {_host.UNIT}"]
 
 
 def test_one_run_at_a_time(host, monkeypatch):
-    monkeypatch.setattr(_firewall_host, "LOCK_SECONDS", 0.0)
-    other = os.open(_firewall_host.UNIT_FOLDER, os.O_RDONLY)
+    monkeypatch.setattr(_host, "LOCK_SECONDS", 0.0)
+    other = os.open(_host.UNIT_FOLDER, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
-    with pytest.raises(_firewall_host.FirewallError, match="another run"), _firewall_host.locked():
+    with pytest.raises(_host.FirewallError, match="another run"), _host.locked():
         pass
-    with _firewall_host.locked(wanted=False):
+    with _host.locked(wanted=False):
         pass
     os.close(other)
-    with _firewall_host.locked():
+    with _host.locked():
         pass

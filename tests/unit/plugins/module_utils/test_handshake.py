@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _diagnosis, _handshake, _websocket
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _diagnosis, _handshake, _websocket
 
 DEADLINE = 0.4
 # What a machine that is busy with other things may add.

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _handshake
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _handshake
 
 NAME = "coolify.example.com"
 NOW = datetime.datetime.now(datetime.timezone.utc)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _access, _diagnosis, _hop_table, _hops
+from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _diagnosis, _hops, _table
 
 FIXTURES = Path(__file__).parent / "hops"
 HOST = "coolify.example.com"
@@ -361,7 +362,7 @@ def test_result_names_what_people_open_and_what_is_broken() -> None:
 def test_table_is_aligned_and_ends_with_one_line_for_each_broken_hop() -> None:
     info, plan = host("untreated")
     rows = rows_of(info, plan, [looked("lab-outside", "firewall", "http://203.0.113.7:6001/app/", "CWT-601")], document=None)
-    lines = _hop_table.lines(rows)
+    lines = _table.lines(rows)
     end = next(number for number, line in enumerate(lines) if not line.text)
     header, ruler, body = lines[0].text, lines[1].text, lines[2:end]
     assert [len(part) for part in ruler.split("  ")][-1] == 3
@@ -373,13 +374,13 @@ def test_table_is_aligned_and_ends_with_one_line_for_each_broken_hop() -> None:
 
 
 def test_fleet_has_a_column_for_the_host() -> None:
-    lines = _hop_table.lines(_hops.ended("a", "CWT-101", "ssh")["rows"] + _hops.ended("b", "CWT-103")["rows"])
+    lines = _table.lines(_hops.ended("a", "CWT-101", "ssh")["rows"] + _hops.ended("b", "CWT-103")["rows"])
     assert lines[0].text.startswith("host")
     assert [line.text.split()[1] for line in lines if line.text.startswith("CWT")] == ["a", "b"]
 
 
 def test_nothing_that_others_sent_reaches_the_terminal_as_it_is() -> None:
-    lines = _hop_table.lines(_hops.ended("a", "CWT-101", "\x1b[2J\u202e evil")["rows"])
+    lines = _table.lines(_hops.ended("a", "CWT-101", "\x1b[2J\u202e evil")["rows"])
     assert all(line.text.isprintable() for line in lines)
 
 

@@ -4,7 +4,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _host_state
+from ansible_collections.selfhosted.coolify.plugins.module_utils.host import _state
 
 BETA_426 = """<?php
 
@@ -136,7 +136,7 @@ COOLIFY = {
     ],
 )
 def test_version_is_read_not_guessed(text: str, environment: dict[str, str], version: str | None) -> None:
-    assert _host_state.coolify_version(text, environment) == version
+    assert _state.coolify_version(text, environment) == version
 
 
 BACKEND = "'host' => env('PUSHER_BACKEND_HOST', 'x'), 'scheme' => env('{}', 'http')"
@@ -154,7 +154,7 @@ BACKEND = "'host' => env('PUSHER_BACKEND_HOST', 'x'), 'scheme' => env('{}', 'htt
 )
 def test_who_obeys_the_scheme(broadcasting: str, layout: str, obeyed: bool) -> None:
     """Fact 43."""
-    assert _host_state.scheme_obeyed(broadcasting, layout) is obeyed
+    assert _state.scheme_obeyed(broadcasting, layout) is obeyed
 
 
 @pytest.mark.parametrize(
@@ -169,15 +169,15 @@ def test_who_obeys_the_scheme(broadcasting: str, layout: str, obeyed: bool) -> N
 )
 def test_layout_is_seen_at_the_container(coolify: dict[str, t.Any], reverb: bool, layout: str) -> None:
     """Fact 37."""
-    assert _host_state.layout(coolify, lambda: reverb) == layout
+    assert _state.layout(coolify, lambda: reverb) == layout
 
 
 def test_published_addresses() -> None:
     """Fact 53."""
     bindings = [{"HostIp": "", "HostPort": "6001"}, {"HostIp": "::", "HostPort": "6001"}]
     inspected = {"NetworkSettings": {"Ports": {"6001/tcp": bindings, "6002/tcp": None}}}
-    assert _host_state.published_addresses(inspected, 6001) == ["0.0.0.0", "::"]
-    assert _host_state.published_addresses(inspected, 6002) == []
+    assert _state.published_addresses(inspected, 6001) == ["0.0.0.0", "::"]
+    assert _state.published_addresses(inspected, 6002) == []
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_published_addresses() -> None:
     ],
 )
 def test_override_on_the_service_that_is_gone(override: str, binds: bool) -> None:
-    assert _host_state.binds_old_service(override) is binds
+    assert _state.binds_old_service(override) is binds
 
 
 @pytest.mark.parametrize(
@@ -207,50 +207,50 @@ def test_override_on_the_service_that_is_gone(override: str, binds: bool) -> Non
 )
 def test_a_caddyfile_without_a_domain(text: str) -> None:
     """Field case P13: no word of Caddy's own language ends up in PUSHER_HOST."""
-    assert _host_state.domain_of_caddy(text, "x") is None
+    assert _state.domain_of_caddy(text, "x") is None
 
 
 def test_the_first_named_site_of_a_caddyfile() -> None:
     text = "(snippet) {\n  a b\n}\n# old.example.com {\nhttp://Coolify.example.com:80, https://coolify.example.com {\n}\n"
-    assert _host_state.domain_of_caddy(text, "x") == {"host": "coolify.example.com", "scheme": "https", "source": "x"}
+    assert _state.domain_of_caddy(text, "x") == {"host": "coolify.example.com", "scheme": "https", "source": "x"}
 
 
 def test_container() -> None:
-    assert _host_state.container_state(COOLIFY) == {
+    assert _state.container_state(COOLIFY) == {
         "id": "5f" * 32,
         "name": "coolify",
         "image": "docker.io/coollabsio/coolify:4.3.0",
         "state": "running",
         "health": "healthy",
     }
-    assert _host_state.compose_origin(COOLIFY) == {
+    assert _state.compose_origin(COOLIFY) == {
         "project": "source",
         "service": "coolify",
         "config_files": ["/data/coolify/source/docker-compose.yml", "/data/coolify/source/docker-compose.prod.yml"],
         "working_dir": "/data/coolify/source",
         "environment_files": ["/data/coolify/source/.env"],
     }
-    assert _host_state.addresses(COOLIFY) == {"coolify": "10.0.1.5", "six": "fd00::5"}
+    assert _state.addresses(COOLIFY) == {"coolify": "10.0.1.5", "six": "fd00::5"}
 
 
 def test_container_of_which_nothing_is_known() -> None:
-    assert set(_host_state.container_state({}).values()) == {None}
-    assert _host_state.compose_origin({})["config_files"] == []
-    assert _host_state.addresses({}) == {}
-    assert _host_state.published_port({}, 6001) is None
+    assert set(_state.container_state({}).values()) == {None}
+    assert _state.compose_origin({})["config_files"] == []
+    assert _state.addresses({}) == {}
+    assert _state.published_port({}, 6001) is None
 
 
 def test_published_port() -> None:
-    assert _host_state.published_port(COOLIFY, 8080) == 8000
-    assert _host_state.published_port(COOLIFY, 443) is None
+    assert _state.published_port(COOLIFY, 8080) == 8000
+    assert _state.published_port(COOLIFY, 443) is None
     stopped = {**COOLIFY, "NetworkSettings": {"Ports": {}}}
-    assert _host_state.published_port(stopped, 8080) == 8000
+    assert _state.published_port(stopped, 8080) == 8000
     overridden = {**COOLIFY, "HostConfig": {"PortBindings": {"8080/tcp": [{"HostPort": "8100"}]}}}
-    assert _host_state.published_port(overridden, 8080) == 8000
+    assert _state.published_port(overridden, 8080) == 8000
     moved = {"NetworkSettings": {"Ports": {"6001/tcp": [{"HostIp": "127.0.0.1", "HostPort": "6101"}]}}}
-    assert _host_state.published_port(moved, 6001) == 6101
+    assert _state.published_port(moved, 6001) == 6101
     to_be_chosen = {"HostConfig": {"PortBindings": {"6001/tcp": [{"HostPort": "0"}, {"HostPort": ""}]}}}
-    assert _host_state.published_port(to_be_chosen, 6001) is None
+    assert _state.published_port(to_be_chosen, 6001) is None
 
 
 @pytest.mark.parametrize(
@@ -266,14 +266,14 @@ def test_published_port() -> None:
 )
 def test_proxy(image: str, labels: dict[str, str], kind: str, version: str | None) -> None:
     inspected = {"State": {"Status": "running"}, "Config": {"Image": image, "Labels": labels}}
-    facts = _host_state.proxy(inspected, "/data/coolify")
+    facts = _state.proxy(inspected, "/data/coolify")
     assert (facts["kind"], facts["version"], facts["state"]) == (kind, version, "running")
     folders = {"traefik": "/data/coolify/proxy/dynamic", "caddy": "/data/coolify/proxy/caddy/dynamic", "none": None}
     assert facts["dynamic_path"] == folders[kind]
 
 
 def test_no_proxy() -> None:
-    assert _host_state.proxy(None, "/data/coolify")["kind"] == "none"
+    assert _state.proxy(None, "/data/coolify")["kind"] == "none"
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_no_proxy() -> None:
     ],
 )
 def test_domain_by_traefiks_file(text: str, expected: tuple[str, str] | None) -> None:
-    found = _host_state.domain_of_traefik(text, "coolify.yaml")
+    found = _state.domain_of_traefik(text, "coolify.yaml")
     assert (None if found is None else (found["host"], found["scheme"])) == expected
 
 
@@ -305,20 +305,20 @@ def test_domain_by_traefiks_file(text: str, expected: tuple[str, str] | None) ->
     ],
 )
 def test_domain_by_caddys_file(address: str, expected: tuple[str, str] | None) -> None:
-    found = _host_state.domain_of_caddy(CADDY.format(address), "coolify.caddy")
+    found = _state.domain_of_caddy(CADDY.format(address), "coolify.caddy")
     assert (None if found is None else (found["host"], found["scheme"])) == expected
 
 
 def test_os_release() -> None:
     text = 'PRETTY_NAME="Ubuntu 24.04.1 LTS"\nVERSION_ID="24.04"\nID=ubuntu\nID_LIKE=debian\n'
-    assert _host_state.os_release(text) == {"id": "ubuntu", "version_id": "24.04", "pretty_name": "Ubuntu 24.04.1 LTS"}
-    assert set(_host_state.os_release("").values()) == {None}
+    assert _state.os_release(text) == {"id": "ubuntu", "version_id": "24.04", "pretty_name": "Ubuntu 24.04.1 LTS"}
+    assert set(_state.os_release("").values()) == {None}
 
 
 def test_systemd_version() -> None:
-    assert _host_state.systemd_version(["libsystemd-shared-252.so"]) == "252"
-    assert _host_state.systemd_version(["libsystemd-shared-257.so", "x"]) == "257"
-    assert _host_state.systemd_version([]) is None
+    assert _state.systemd_version(["libsystemd-shared-252.so"]) == "252"
+    assert _state.systemd_version(["libsystemd-shared-257.so", "x"]) == "257"
+    assert _state.systemd_version([]) is None
 
 
 def test_units_by_systemctl_show() -> None:
@@ -328,30 +328,30 @@ def test_units_by_systemctl_show() -> None:
         "\n"
         "Id=coolify-websocket-firewall.service\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n"
     )
-    assert _host_state.systemd_units(text) == {
+    assert _state.systemd_units(text) == {
         "coolify-websocket.service": {"installed": True, "active_state": "active", "enabled": True},
         "coolify-websocket-firewall.service": {"installed": False, "active_state": "inactive", "enabled": None},
     }
-    assert _host_state.systemd_units("") == {}
+    assert _state.systemd_units("") == {}
 
 
 def test_nft_version() -> None:
     head = '{"nftables": [{"metainfo": {"version": "1.0.6", "release_name": "Lester Gooch #5"}}]}'
-    assert _host_state.nft_version(head) == "1.0.6"
-    assert _host_state.nft_version("nftables v0.9.8 (E.D.S.)\n") == "0.9.8"
-    assert _host_state.nft_version("") is None
+    assert _state.nft_version(head) == "1.0.6"
+    assert _state.nft_version("nftables v0.9.8 (E.D.S.)\n") == "0.9.8"
+    assert _state.nft_version("") is None
 
 
 def test_ufw_is_active_by_its_own_setting() -> None:
-    assert _host_state.ufw_active("# /etc/ufw/ufw.conf\n# ENABLED=no\nENABLED=yes\nLOGLEVEL=low\n")
-    assert not _host_state.ufw_active("ENABLED=no\n")
-    assert not _host_state.ufw_active("")
+    assert _state.ufw_active("# /etc/ufw/ufw.conf\n# ENABLED=no\nENABLED=yes\nLOGLEVEL=low\n")
+    assert not _state.ufw_active("ENABLED=no\n")
+    assert not _state.ufw_active("")
 
 
 def test_ufw_guards_ipv6_unless_told_otherwise() -> None:
-    assert _host_state.ufw_ipv6("")
-    assert _host_state.ufw_ipv6("# comment\nIPV6=yes\n")
-    assert not _host_state.ufw_ipv6("IPV6=no\n")
+    assert _state.ufw_ipv6("")
+    assert _state.ufw_ipv6("# comment\nIPV6=yes\n")
+    assert not _state.ufw_ipv6("IPV6=no\n")
 
 
 def test_ufw_rules() -> None:
@@ -372,7 +372,7 @@ def test_ufw_rules() -> None:
 ### tuple ### broken
 ### END RULES ###
 """
-    rules = _host_state.ufw_rules(text, "ipv4")
+    rules = _state.ufw_rules(text, "ipv4")
     assert [(rule["action"], rule["port"], rule["source"], rule["interface"], rule["comment"]) for rule in rules] == [
         ("allow", "22", "0.0.0.0/0", None, None),
         ("allow", "6001", "100.64.0.0/10", None, "x y"),

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _http_conf as http_conf
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _nginx_syntax
+from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _http_conf as http_conf
+from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _syntax
 
 STOCK = """\
 listen 8080 default_server;
@@ -49,7 +49,7 @@ location /app {
 
 
 def locations(text):
-    return [" ".join(s.words[1:]) for s in _nginx_syntax.parse(text).statements if s.name == "location"]
+    return [" ".join(s.words[1:]) for s in _syntax.parse(text).statements if s.name == "location"]
 
 
 def test_the_routes_come_to_the_end_and_leave_the_rest_alone():

@@ -11,7 +11,8 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _ingress, _undo
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _undo
+from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress
 
 sys.path.insert(0, str(Path(__file__).parent))
 from ingress_corpus import FILES, TAIL

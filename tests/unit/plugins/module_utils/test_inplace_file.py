@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _inplace_file
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file
 
 OLD = b"APP_KEY=secret\nPUSHER_HOST=203.0.113.7\n"
 LONGER = OLD.replace(b"203.0.113.7", b"coolify.example.com") + b"PUSHER_PORT=443\n"

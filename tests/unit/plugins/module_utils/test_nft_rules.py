@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _nft_rules
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _nft_rules
 
 TAILNET = [
     {"source": "100.64.0.0/10", "interface": "tailscale0"},

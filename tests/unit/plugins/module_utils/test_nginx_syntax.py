@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _nginx_syntax as syntax
+from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _syntax as syntax
 
 
 def tree(statements):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _port_reach
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _port_reach
 
 DOCKER = (
     "*nat\n"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _pusher
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _pusher
 
 DOMAIN = "coolify.example.com"
 OLD_REMEDY = {"PUSHER_BACKEND_HOST": DOMAIN, "PUSHER_BACKEND_PORT": "443", "PUSHER_SCHEME": "https"}

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _compose, _recreation
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _compose
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _recreation
 
 IMAGE_ID = "sha256:1111"
 DOCKER = """#!/bin/sh
@@ -74,7 +75,7 @@ class Host:
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     host = Host(tmp_path)
-    monkeypatch.setattr(_recreation._docker_engine, "Engine", lambda _socket: host)
+    monkeypatch.setattr(_recreation._client, "Engine", lambda _socket: host)
     monkeypatch.setattr(_recreation, "_PAUSE", 0.01)
     monkeypatch.setenv("COMPOSE_FILE", "/somebody/elses.yml")
     return host

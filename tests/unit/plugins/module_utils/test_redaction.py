@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _redaction
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _redaction
 
 ENVIRONMENT = {
     "APP_KEY": "base64:c2VjcmV0c2VjcmV0",

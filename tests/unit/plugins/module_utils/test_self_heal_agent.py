@@ -26,22 +26,22 @@ def package(tmp_path_factory):
     """The package as the role puts it together on the host."""
     folder = tmp_path_factory.mktemp("installed")
     (folder / "coolify_websocket").mkdir()
-    shared = [SHARED / f"{name}.py" for name in ("_container_nginx", "_docker_engine", "_http_conf", "_nginx_syntax")]
-    for source in [*AGENT.glob("*.py"), *shared]:
+    for source in [*AGENT.glob("*.py"), SHARED / "engine", SHARED / "nginx"]:
         (folder / "coolify_websocket" / source.name).symlink_to(source)
     sys.path.insert(0, str(folder))
-    names = ("agent", "healing", "report", "settings", "_container_nginx", "_docker_engine", "_http_conf")
-    yield types.SimpleNamespace(**{name: importlib.import_module(f"coolify_websocket.{name}") for name in names})
+    names = ("agent", "healing", "report", "settings", "nginx._container", "engine._client", "nginx._http_conf")
+    modules = {name.rpartition(".")[2]: importlib.import_module(f"coolify_websocket.{name}") for name in names}
+    yield types.SimpleNamespace(**modules)
     sys.path.remove(str(folder))
 
 
 @pytest.fixture
 def world(package, tmp_path, monkeypatch):
     """One host: an engine with one container, an agent, and its state file."""
-    container = Container(tmp_path / "c", package._docker_engine)
-    monkeypatch.setattr(package._container_nginx, "ROOT", str(container.folder))
-    monkeypatch.setattr(package._container_nginx, "MAIN", str(container.folder / "nginx.conf"))
-    impatient(monkeypatch, package._container_nginx)
+    container = Container(tmp_path / "c", package._client)
+    monkeypatch.setattr(package._container, "ROOT", str(container.folder))
+    monkeypatch.setattr(package._container, "MAIN", str(container.folder / "nginx.conf"))
+    impatient(monkeypatch, package._container)
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     settings = package.settings.Settings(
@@ -227,7 +227,7 @@ def test_a_container_that_keeps_ending_gets_a_start_without_the_routes(world):
 
 def test_an_answer_that_ends_with_its_container_does_not_end_the_count_of_its_deaths(world, monkeypatch):
     def broken_off(*_arguments):
-        raise world.package._docker_engine.EngineUnavailable("the answer broke off")
+        raise world.package._client.EngineUnavailable("the answer broke off")
 
     monkeypatch.setattr(world.engine, "exec", broken_off)
     world.container.state = "created"
@@ -243,12 +243,12 @@ def test_an_answer_that_ends_with_its_container_does_not_end_the_count_of_its_de
 
 def test_an_engine_that_is_away_is_not_taken_for_a_container_that_is(world, monkeypatch):
     def away(*_arguments):
-        raise world.package._docker_engine.EngineUnavailable("no Docker engine answers")
+        raise world.package._client.EngineUnavailable("no Docker engine answers")
 
     monkeypatch.setattr(world.engine, "exec", away)
     monkeypatch.setattr(world.engine, "version", away)
     world.agent.take(event(world, "start"))
-    with pytest.raises(world.package._docker_engine.EngineUnavailable):
+    with pytest.raises(world.package._client.EngineUnavailable):
         started(world)
 
 
@@ -283,7 +283,7 @@ def test_the_first_look_at_a_host_finds_what_is_there(world):
 
 def test_an_engine_error_about_one_container_is_no_end(world, monkeypatch):
     def gone(*_arguments):
-        raise world.package._docker_engine.EngineError("container is not running", 409)
+        raise world.package._client.EngineError("container is not running", 409)
 
     monkeypatch.setattr(world.engine, "exec", gone)
     world.agent.take(event(world, "start"))
@@ -305,7 +305,7 @@ def test_counts_go_on_over_a_restart_of_the_service(world, tmp_path):
 
 
 def test_the_script_says_what_it_would_do_and_does_it(world, monkeypatch, capsys):
-    monkeypatch.setattr(world.package.agent._docker_engine, "Engine", lambda *_arguments: world.engine)
+    monkeypatch.setattr(world.package.agent._client, "Engine", lambda *_arguments: world.engine)
     assert world.package.agent.once(world.settings, check=True) == 1
     assert capsys.readouterr().out.startswith("would be mended: ")
     assert world.container.http_conf.read_text() == STOCK

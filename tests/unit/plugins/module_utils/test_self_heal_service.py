@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _self_heal_service as self_heal_service
+from ansible_collections.selfhosted.coolify.plugins.module_utils.self_heal import _service as self_heal_service
 
 UNIT = "coolify-websocket.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"

@@ -9,7 +9,7 @@ from typing import Iterator
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _tailscale
+from ansible_collections.selfhosted.coolify.plugins.module_utils.tailnet import _tailscale
 
 # As tailscaled 1.96 answers on a host that is logged in, shortened.
 STATUS = {

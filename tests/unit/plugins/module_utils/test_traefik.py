@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _traefik
+from ansible_collections.selfhosted.coolify.plugins.module_utils.proxy import _traefik
 
 
 def test_one_router_for_each_path_and_entry_point():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _ufw_rules
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _ufw_rules
 
 TAILNET = (
     {"source": "100.64.0.0/10", "interface": "tailscale0"},

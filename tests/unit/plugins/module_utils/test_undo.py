@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _undo
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _undo
 
 MEMORY = _undo.Memory("a\nb\nc\nd\n", "a\nNEW\nb\nd\n")
 

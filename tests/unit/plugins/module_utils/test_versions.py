@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _versions
+from ansible_collections.selfhosted.coolify.plugins.module_utils.host import _versions
 
 COOLIFY = [
     "3.12.36",

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _yaml_reader as reader
+from ansible_collections.selfhosted.coolify.plugins.module_utils.yaml import _reader as reader
 
 # Put together at random these give mostly broken YAML, and every kind of almost right YAML.
 TOKENS = [

@@ -13,14 +13,12 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import (
-    _http_conf,
-    _nft_rules,
-    _pusher,
-    _tailscale,
-    _traefik,
-    _versions,
-)
+from ..env import _pusher
+from ..firewall import _nft_rules
+from ..host import _versions
+from ..nginx import _http_conf
+from ..proxy import _traefik
+from ..tailnet import _tailscale
 
 MODES = ("auto", "domain", "tailscale", "dual")
 SCHEMES = ("auto", "https", "http")
@@ -30,11 +28,6 @@ ENTRYPOINTS = ("https", "http")
 MINIMUM_DOCKER = "20.10"
 MINIMUM_COOLIFY = "4.0.0-beta.426"
 MINIMUM_TRAEFIK = "3.1"
-
-# Ports inside the realtime container; also what Coolify's compose file publishes unless told otherwise (facts 11, 30).
-APP_PORT = 6001
-TERMINAL_PORT = 6002
-HTTP_PORT = 8000
 
 _DOMAIN_LIMIT = 253
 _LABEL_LIMIT = 63
@@ -308,7 +301,7 @@ def _ports(info: Facts) -> dict[str, t.Any]:
         realtime = {"app": known.get("app"), "terminal": known.get("terminal")}
     else:
         # Between the removal and the re-creation of the container its ports are what Coolify's compose file says.
-        realtime = {"app": known.get("app") or APP_PORT, "terminal": known.get("terminal") or TERMINAL_PORT}
+        realtime = {"app": known.get("app") or _pusher.APP_PORT, "terminal": known.get("terminal") or _pusher.TERMINAL_PORT}
     return {"app": realtime["app"], "terminal": realtime["terminal"], "http": known.get("http")}
 
 
@@ -337,7 +330,7 @@ def _trusted_by_user(extra: t.Any) -> list[dict[str, str | None]]:
                 "{interface: eth1}, or both in one."
             )
     try:
-        return _nft_rules.as_options(_nft_rules.policy([APP_PORT], given).trusted)
+        return _nft_rules.as_options(_nft_rules.policy([_pusher.APP_PORT], given).trusted)
     except ValueError as error:
         raise AccessError(f"coolify_firewall_{error}.") from None
 
@@ -441,7 +434,7 @@ def plan(
         traefik = _traefik_part(info, str(data_path).rstrip("/"), None, ENTRYPOINTS, "absent")
         mode, why, site, tailnet, allowed = None, str(error), None, None, []
     ports = _ports(info)
-    variables = environment(mode, site, tailnet, ports["app"] or APP_PORT, info)
+    variables = environment(mode, site, tailnet, ports["app"] or _pusher.APP_PORT, info)
     running = (info.get("coolify") or {}).get("environment") or {}
     sides = {"domain": ["domain"], "tailscale": ["tailscale"], "dual": ["domain", "tailscale"]}
     return {

@@ -12,14 +12,9 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import (
-    _compose,
-    _docker_engine,
-    _dotenv,
-    _inplace_file,
-    _pusher,
-    _redaction,
-)
+from ..engine import _client, _compose
+from ..keeper import _inplace_file
+from . import _dotenv, _pusher, _redaction
 
 _PAUSE = 0.5
 _LOG_LINES = 20
@@ -43,7 +38,7 @@ class Container:
 
     def __init__(self, socket: str, name: str, env_file: str, state_dir: str) -> None:
         self._socket = socket
-        self._engine = _docker_engine.Engine(socket)
+        self._engine = _client.Engine(socket)
         self._name = name
         self._env_file = env_file
         self._state_dir = state_dir
@@ -51,7 +46,7 @@ class Container:
 
     def environment(self) -> dict[str, str]:
         """What the container had in its environment when it was looked at first."""
-        return _docker_engine.environment(self._before)
+        return _client.environment(self._before)
 
     def recreate(
         self, docker: str, wanted: t.Mapping[str, str | None], timeout: float, restore_from: str | None
@@ -87,11 +82,11 @@ class Container:
         try:
             compose.recreate()
             reason = self._wait(timeout)
-        except (_compose.ComposeError, _docker_engine.EngineError) as error:
+        except (_compose.ComposeError, _client.EngineError) as error:
             return str(error)
         if reason is not None:
             return reason
-        current = _docker_engine.environment(self._inspect())
+        current = _client.environment(self._inspect())
         differing = _pusher.differing(wanted, current)
         if differing:
             return (

@@ -14,7 +14,9 @@ import ipaddress
 import re
 import typing as t
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _docker_engine, _pusher, _versions
+from ..engine import _client
+from ..env import _pusher
+from . import _versions
 
 Json = t.Mapping[str, t.Any]
 
@@ -97,7 +99,7 @@ def layout(coolify: Json, has_reverb: t.Callable[[], bool]) -> str:
     :param coolify: its inspection.
     :param has_reverb: whether it has a service of that name; asked only where its ports do not tell.
     """
-    offered = any(_docker_engine.offers(coolify, port) for port in (6001, 6002))
+    offered = any(_client.offers(coolify, port) for port in (6001, 6002))
     return _pusher.BUNDLED if offered or has_reverb() else _pusher.SEPARATE
 
 

@@ -548,7 +548,7 @@ def markdown() -> str:
         "# Diagnoses",
         "",
         "Every fault that `selfhosted.coolify.verify` and the module `websocket_info` can name. Generated from",
-        "`plugins/module_utils/_diagnosis.py` by `make docs`.",
+        "`plugins/module_utils/verify/_diagnosis.py` by `make docs`.",
         "",
         "| id | hop | cause | next step |",
         "|---|---|---|---|",

@@ -19,8 +19,8 @@ import re
 import typing as t
 from urllib.parse import unquote, urlsplit
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _yaml_reader as yaml
-from ansible_collections.selfhosted.coolify.plugins.module_utils._go_regexp import GoRegexpError, compile_go
+from ..yaml import _reader as yaml
+from ._go_regexp import GoRegexpError, compile_go
 
 MARKER = "# selfhosted.coolify: a WebSocket path of Coolify; keep it above the other rules of this hostname"
 CATCH_ALL = "- service: http_status:404"

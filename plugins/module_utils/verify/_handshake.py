@@ -24,7 +24,7 @@ import time
 import typing as t
 from urllib.parse import SplitResult, quote, urlsplit
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _diagnosis, _websocket
+from . import _diagnosis, _websocket
 
 KINDS = ("terminal", "app", "http")
 EXPECTATIONS = ("open", "closed")

@@ -19,7 +19,7 @@ import json
 import re
 import typing as t
 
-from . import _nginx_syntax
+from . import _syntax
 
 PATH = "/etc/nginx/site-opts.d/http.conf"
 RESOLVER = "127.0.0.11"
@@ -173,13 +173,13 @@ def fingerprint(text: str) -> str | None:
     return match.group(1) if match else None
 
 
-def _read(text: str) -> tuple[tuple[_nginx_syntax.Statement, ...], list[_Block]]:
+def _read(text: str) -> tuple[tuple[_syntax.Statement, ...], list[_Block]]:
     try:
-        content = _nginx_syntax.parse(text)
-    except _nginx_syntax.NginxSyntaxError as error:
+        content = _syntax.parse(text)
+    except _syntax.NginxSyntaxError as error:
         raise HttpConfError(f"http.conf is no valid nginx configuration: {error}; mend it by hand first") from error
     blocks: list[_Block] = []
-    begin: _nginx_syntax.Comment | None = None
+    begin: _syntax.Comment | None = None
     memory = ""
     for comment in content.comments:
         line = comment.text.rstrip()
@@ -214,7 +214,7 @@ def _read(text: str) -> tuple[tuple[_nginx_syntax.Statement, ...], list[_Block]]
 
 def _outside(
     text: str, routes: t.Sequence[t.Mapping[str, t.Any]]
-) -> tuple[list[_nginx_syntax.Statement], list[_nginx_syntax.Statement]]:
+) -> tuple[list[_syntax.Statement], list[_syntax.Statement]]:
     """The statements outside our block: hand-made copies of our routes, and all others."""
     statements, blocks = _read(text)
     outside = [statement for statement in statements if not _inside(statement, blocks)]
@@ -222,13 +222,13 @@ def _outside(
     return copies, [statement for statement in outside if statement not in copies]
 
 
-def _inside(statement: _nginx_syntax.Statement, blocks: t.Sequence[_Block]) -> bool:
+def _inside(statement: _syntax.Statement, blocks: t.Sequence[_Block]) -> bool:
     return any(block.start <= statement.start and statement.stop <= block.stop for block in blocks)
 
 
 def _append(
     text: str,
-    copies: t.Sequence[_nginx_syntax.Statement],
+    copies: t.Sequence[_syntax.Statement],
     routes: t.Sequence[t.Mapping[str, t.Any]],
     resolver: str,
     read_timeout: int,
@@ -322,7 +322,7 @@ def _whole_lines(text: str, start: int, stop: int) -> tuple[int, int]:
     )
 
 
-def _is_copy(statement: _nginx_syntax.Statement, routes: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
+def _is_copy(statement: _syntax.Statement, routes: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
     """Whether this is a location as the guide's own script appends it: one of our paths, led to realtime, no more."""
     if statement.name != "location" or statement.body is None:
         return False
@@ -336,7 +336,7 @@ def _is_copy(statement: _nginx_syntax.Statement, routes: t.Sequence[t.Mapping[st
 
 
 def _foreign(
-    statements: t.Sequence[_nginx_syntax.Statement],
+    statements: t.Sequence[_syntax.Statement],
     routes: t.Sequence[t.Mapping[str, t.Any]],
     includes: t.Mapping[str, str],
     file: str = PATH,
@@ -347,8 +347,8 @@ def _foreign(
         if statement.name == "include" and len(statement.words) == 2 and depth < 10:
             for name in included(statement.words[1], includes):
                 try:
-                    inner = _nginx_syntax.parse(includes[name]).statements
-                except _nginx_syntax.NginxSyntaxError as error:
+                    inner = _syntax.parse(includes[name]).statements
+                except _syntax.NginxSyntaxError as error:
                     raise HttpConfError(
                         f"{name} is no valid nginx configuration: {error}; mend it by hand first"
                     ) from error
@@ -372,7 +372,7 @@ def included(pattern: str, files: t.Iterable[str], root: str = "/etc/nginx") -> 
     return sorted(name for name in files if re.fullmatch(expression, name))
 
 
-def _location(statement: _nginx_syntax.Statement) -> tuple[str, str]:
+def _location(statement: _syntax.Statement) -> tuple[str, str]:
     """Modifier and path, also where they are written as one word."""
     words = statement.words[1:]
     if len(words) == 2:
@@ -382,7 +382,7 @@ def _location(statement: _nginx_syntax.Statement) -> tuple[str, str]:
     return modifier, word[len(modifier) :]
 
 
-def _takes(statement: _nginx_syntax.Statement, path: str, served: bool) -> bool:
+def _takes(statement: _syntax.Statement, path: str, served: bool) -> bool:
     """Whether requests for our path are this location's by its author's intention.
 
     The general ones, ``/`` or an expression that never names the path, are not meant: ours goes before them.
@@ -408,7 +408,7 @@ def _with_upstreams(
     return [dict(route, upstreams=[str(route["upstream"]), *upstreams]) for route in routes]
 
 
-def _serves(statement: _nginx_syntax.Statement, route: t.Mapping[str, t.Any]) -> bool:
+def _serves(statement: _syntax.Statement, route: t.Mapping[str, t.Any]) -> bool:
     variables = {s.words[1]: s.words[2] for s in statement.walk() if s.name == "set" and len(s.words) == 3}
     for inner in statement.walk():
         if inner.name == "proxy_pass" and len(inner.words) == 2:

@@ -15,14 +15,12 @@ import ipaddress
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import (
-    _access,
-    _diagnosis,
-    _ingress,
-    _pusher,
-    _tailscale,
-    _ufw_rules,
-)
+from ..env import _pusher
+from ..firewall import _ufw_rules
+from ..plan import _access
+from ..tailnet import _tailscale
+from ..tunnel import _ingress
+from . import _diagnosis
 
 VIEWS = ("host", "control", "tailnet", "outside")
 _ORDER = (

@@ -19,7 +19,9 @@ HOST, PORT, SCHEME = "PUSHER_HOST", "PUSHER_PORT", "PUSHER_SCHEME"
 BACKEND_HOST, BACKEND_PORT = "PUSHER_BACKEND_HOST", "PUSHER_BACKEND_PORT"
 KEYS = (HOST, PORT, SCHEME, BACKEND_HOST, BACKEND_PORT)
 
-_REALTIME_PORT = "6001"
+#: Ports of the realtime and of the terminal server in their container, whatever the host publishes them as (facts 11, 30).
+APP_PORT, TERMINAL_PORT = 6001, 6002
+_REALTIME_PORT = str(APP_PORT)
 # By which names the backend reaches its own realtime server.
 _WORKING_HOSTS = {
     SEPARATE: ("", "coolify-realtime", "soketi"),

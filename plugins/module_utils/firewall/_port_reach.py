@@ -17,7 +17,7 @@ import re
 import shlex
 from typing import Any, Iterable, Mapping, Sequence
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _nft_rules, _ufw_rules
+from . import _nft_rules, _ufw_rules
 
 EVERYONE = "everyone"
 FAMILIES = ("ipv4", "ipv6")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils._dotenv import NON_SECRET_KEYS
+from ._dotenv import NON_SECRET_KEYS
 
 _SECRET_NAME = re.compile(r"KEY|SECRET|PASS|TOKEN|CREDENTIAL|AUTH|DSN|APP_ID", re.IGNORECASE)
 # Shorter values occur in ordinary text; longer ones are hidden whatever their variable is called.

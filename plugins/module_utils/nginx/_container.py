@@ -17,7 +17,8 @@ import os
 import re
 import typing as t
 
-from . import _docker_engine, _http_conf, _nginx_syntax
+from ..engine import _client
+from . import _http_conf, _syntax
 
 ROOT = "/etc/nginx"
 MAIN = "/etc/nginx/nginx.conf"
@@ -111,7 +112,7 @@ class Snapshot(t.NamedTuple):
     container: str
     running: bool
     path: str
-    file: _docker_engine.File
+    file: _client.File
     texts: dict[str, str]
     upstreams: tuple[str, ...] = ()
 
@@ -120,7 +121,7 @@ class Snapshot(t.NamedTuple):
         return self.texts[self.path]
 
 
-def read(engine: _docker_engine.Engine, inspected: dict[str, t.Any], path: str = _http_conf.PATH) -> Snapshot:
+def read(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_conf.PATH) -> Snapshot:
     """What the container of this inspection has. Raises NginxError and EngineError."""
     container = inspected["Id"]
     if any(mount.get("Destination") == path for mount in inspected.get("Mounts") or []):
@@ -141,11 +142,11 @@ def read(engine: _docker_engine.Engine, inspected: dict[str, t.Any], path: str =
             f"the container has no regular file {path}; is this a Coolify image of 4.0.0-beta.426 or later?"
         )
     texts = {name: file.data.decode("latin-1") for name, file in files.items()}
-    beside = any(_docker_engine.offers(inspected, port) for port in (6001, 6002))
+    beside = any(_client.offers(inspected, port) for port in (6001, 6002))
     return Snapshot(container, running, path, files[path], texts, _BESIDE if beside else ())
 
 
-def template_of(engine: _docker_engine.Engine, inspected: dict[str, t.Any], path: str = _http_conf.PATH) -> Snapshot | None:
+def template_of(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_conf.PATH) -> Snapshot | None:
     """The template beside a container's http.conf, into which a block may have gone before its first start; None where
     there is no template, or no http.conf beside it. Raises EngineError."""
     file = engine.read_file(inspected["Id"], path + TEMPLATE)
@@ -155,13 +156,13 @@ def template_of(engine: _docker_engine.Engine, inspected: dict[str, t.Any], path
     return Snapshot(inspected["Id"], False, name, file, {name: file.data.decode("latin-1")})
 
 
-def put(engine: _docker_engine.Engine, snapshot: Snapshot, text: str) -> None:
+def put(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
     """Gives a container that does not run its http.conf."""
     file = snapshot.file
     engine.write_file(snapshot.container, snapshot.path, text.encode("latin-1"), file.mode, file.uid, file.gid)
 
 
-def swap(engine: _docker_engine.Engine, snapshot: Snapshot, text: str) -> None:
+def swap(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
     """Gives a running container its http.conf: tested, loaded and answering, or as it was before.
 
     Raises Conflict, NotAnswering, NginxError and EngineError.
@@ -178,7 +179,7 @@ def swap(engine: _docker_engine.Engine, snapshot: Snapshot, text: str) -> None:
     engine.write_files(
         snapshot.container,
         ROOT,
-        {key[len(ROOT) + 1 :]: _docker_engine.File(data, mode, uid, gid) for key, data in contents.items()},
+        {key[len(ROOT) + 1 :]: _client.File(data, mode, uid, gid) for key, data in contents.items()},
     )
     code, output = _run(engine, snapshot, _SWAP, snapshot.path, new, old, wrapper, *_expectation(snapshot.text, text))
     if code == _CONFLICT:
@@ -197,7 +198,7 @@ def swap(engine: _docker_engine.Engine, snapshot: Snapshot, text: str) -> None:
         raise NginxError(f"nginx did not load the new {name}; the old one was put back: {_words(output)}")
 
 
-def load(engine: _docker_engine.Engine, snapshot: Snapshot) -> None:
+def load(engine: _client.Engine, snapshot: Snapshot) -> None:
     """Lets the running nginx load the file as it is. Raises NotAnswering, NginxError and EngineError."""
     code, output = _run(engine, snapshot, _LOAD, *_expectation(snapshot.text, snapshot.text))
     if code == _SILENT:
@@ -206,7 +207,7 @@ def load(engine: _docker_engine.Engine, snapshot: Snapshot) -> None:
         raise NginxError(f"nginx did not load {snapshot.path}: {_words(output)}")
 
 
-def is_loaded(engine: _docker_engine.Engine, snapshot: Snapshot) -> bool | None:
+def is_loaded(engine: _client.Engine, snapshot: Snapshot) -> bool | None:
     """Whether the running nginx answers with the routes that the file holds; None if it does not answer at all."""
     expectation = _expectation(snapshot.text, snapshot.text)
     if expectation[3:] == []:
@@ -215,7 +216,7 @@ def is_loaded(engine: _docker_engine.Engine, snapshot: Snapshot) -> bool | None:
     return None if code == _SILENT else code == 0
 
 
-def fault(engine: _docker_engine.Engine, snapshot: Snapshot) -> str | None:
+def fault(engine: _client.Engine, snapshot: Snapshot) -> str | None:
     """What ``nginx -t`` says against the files in the running container; None if it says nothing."""
     code, output = _run(engine, snapshot, _TEST)
     return _words(output) if code else None
@@ -239,8 +240,8 @@ def _rewritten(texts: t.Mapping[str, str], name: str, path: str, candidate: str,
         return None
     text = texts[name]
     try:
-        statements = _nginx_syntax.parse(text).statements
-    except _nginx_syntax.NginxSyntaxError as error:
+        statements = _syntax.parse(text).statements
+    except _syntax.NginxSyntaxError as error:
         raise NginxError(f"{name} in the container is no valid nginx configuration: {error}") from error
     replacements = []
     for statement in (inner for outer in statements for inner in outer.walk()):
@@ -266,7 +267,7 @@ def _expectation(old: str, new: str) -> list[str]:
 
 def _port(text: str) -> int:
     """The port of the first ``listen`` that takes plain HTTP; Coolify's 8080 (fact 1) if none says."""
-    for statement in _nginx_syntax.parse(text).statements:
+    for statement in _syntax.parse(text).statements:
         if statement.name == "listen" and "ssl" not in statement.words:
             port = statement.words[1].rpartition(":")[2]
             if port.isdigit():
@@ -274,7 +275,7 @@ def _port(text: str) -> int:
     return 8080
 
 
-def _run(engine: _docker_engine.Engine, snapshot: Snapshot, script: str, *arguments: str) -> tuple[int, str]:
+def _run(engine: _client.Engine, snapshot: Snapshot, script: str, *arguments: str) -> tuple[int, str]:
     code, output = engine.exec(snapshot.container, ["sh", "-c", script, "coolify-websocket", *arguments])
     return code, output.decode("utf-8", "replace")
 

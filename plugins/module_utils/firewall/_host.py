@@ -14,7 +14,7 @@ import os
 import time
 from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _nft_rules
+from . import _nft_rules
 
 RULE_FILE = "/etc/coolify-websocket/firewall.nft"
 UNIT = "coolify-websocket-firewall.service"

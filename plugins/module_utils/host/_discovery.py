@@ -1,7 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Opens what ``_host_state`` reads: the engine's socket, files, and four processes where nothing else tells.
+"""Opens what ``_state`` reads: the engine's socket, files, and four processes where nothing else tells.
 
 Everything is looked at once and nothing is changed. What is missing or broken becomes a value, never an exception, so
 that one broken part does not hide the others.
@@ -18,18 +18,12 @@ import shutil
 import subprocess
 import typing as t
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import (
-    _access,
-    _container_nginx,
-    _docker_engine,
-    _dotenv,
-    _host_state,
-    _http_conf,
-    _ingress,
-    _nft_rules,
-    _port_reach,
-    _pusher,
-)
+from ..engine import _client
+from ..env import _dotenv, _pusher
+from ..firewall import _nft_rules, _port_reach
+from ..nginx import _container, _http_conf
+from ..tunnel import _ingress
+from . import _state
 
 CONTAINER = "coolify"
 REALTIME = "coolify-realtime"
@@ -79,7 +73,7 @@ class Discovery:
 
     def __init__(
         self,
-        engine: _docker_engine.Engine,
+        engine: _client.Engine,
         data_path: str = "/data/coolify",
         tunnel_config: str = "/etc/cloudflared/config.yml",
         root: str = "/",
@@ -99,17 +93,17 @@ class Discovery:
         """Return everything that the module ``coolify_info`` documents."""
         docker, containers = self._containers()
         coolify, beside = containers.get(CONTAINER), containers.get(REALTIME)
-        layout = None if coolify is None else _host_state.layout(coolify, lambda: self._has_reverb(coolify))
+        layout = None if coolify is None else _state.layout(coolify, lambda: self._has_reverb(coolify))
         server = coolify if layout == _pusher.BUNDLED else beside
-        proxy = _host_state.proxy(containers.get(PROXY), self._data_path)
+        proxy = _state.proxy(containers.get(PROXY), self._data_path)
         units = self._units()
         nft, table = self._nft()
         publishers = {
-            "app": (server or {}, _access.APP_PORT),
-            "terminal": (server or {}, _access.TERMINAL_PORT),
+            "app": (server or {}, _pusher.APP_PORT),
+            "terminal": (server or {}, _pusher.TERMINAL_PORT),
             "http": (coolify or {}, 8080),
         }
-        ports: Json = {name: _host_state.published_port(*one) for name, one in publishers.items()}
+        ports: Json = {name: _state.published_port(*one) for name, one in publishers.items()}
         ufw = self._ufw()
         return {
             "docker": docker,
@@ -118,7 +112,7 @@ class Discovery:
             "env_file": self._env_file(),
             "realtime": {**_realtime(server), **self._left_over(layout, beside)},
             "ports": ports,
-            "addresses": {name: _host_state.published_addresses(*one) for name, one in publishers.items()},
+            "addresses": {name: _state.published_addresses(*one) for name, one in publishers.items()},
             "proxy": proxy,
             "domain": self._domain(proxy["kind"]),
             "os": self._os(),
@@ -155,7 +149,7 @@ class Discovery:
         try:
             version = self._engine.version()
             named = {name: self._engine.inspect(name) for name in (CONTAINER, REALTIME, PROXY, CLOUDFLARED)}
-        except _docker_engine.EngineError as error:
+        except _client.EngineError as error:
             return {"reachable": False, "version": None, "api_version": None, "error": str(error)}, {}
         docker = {
             "reachable": True,
@@ -168,32 +162,32 @@ class Discovery:
     def _container_file(self, container: t.Mapping[str, t.Any], path: str) -> bytes | None:
         try:
             found = self._engine.read_file(str(container["Id"]), path)
-        except _docker_engine.EngineError:
+        except _client.EngineError:
             return None
         return None if found is None else found[0]
 
     def _has_reverb(self, coolify: t.Mapping[str, t.Any]) -> bool:
         try:
             return self._engine.has_path(str(coolify["Id"]), REVERB)
-        except _docker_engine.EngineError:
+        except _client.EngineError:
             return False
 
     def _left_over(self, layout: str | None, beside: t.Mapping[str, t.Any] | None) -> Json:
         """What the separate layout has left on a host of the bundled one (facts 51, 53)."""
         bundled = layout == _pusher.BUNDLED
         override = self._data_path + "/source/docker-compose.custom.yml"
-        unused = bundled and _host_state.binds_old_service(self._text(override) or "")
+        unused = bundled and _state.binds_old_service(self._text(override) or "")
         return {
-            "left_over": _host_state.container_state(beside) if bundled and beside is not None else None,
+            "left_over": _state.container_state(beside) if bundled and beside is not None else None,
             "unused_override": override if unused else None,
         }
 
     def _image_environment(self, inspected: t.Mapping[str, t.Any]) -> dict[str, str]:
         try:
             image = self._engine.image(str(inspected.get("Image")))
-        except _docker_engine.EngineError:
+        except _client.EngineError:
             image = None
-        return _docker_engine.environment(image or {})
+        return _client.environment(image or {})
 
     def _coolify(self, inspected: t.Mapping[str, t.Any] | None, layout: str | None) -> Json:
         if inspected is None:
@@ -204,17 +198,17 @@ class Discovery:
                 "container": None,
                 "environment": {},
             }
-        environment = _docker_engine.environment(dict(inspected))
+        environment = _client.environment(dict(inspected))
         constants, broadcasting = (
             (self._container_file(inspected, path) or b"").decode("utf-8", "replace") for path in (CONSTANTS, BROADCASTING)
         )
-        version = _host_state.coolify_version(constants, {})
-        container = _host_state.container_state(inspected)
-        container.update(_host_state.compose_origin(inspected))
+        version = _state.coolify_version(constants, {})
+        container = _state.container_state(inspected)
+        container.update(_state.compose_origin(inspected))
         return {
             "found": True,
-            "version": version or _host_state.coolify_version("", self._image_environment(inspected)),
-            "pusher_scheme_obeyed": _host_state.scheme_obeyed(broadcasting, layout),
+            "version": version or _state.coolify_version("", self._image_environment(inspected)),
+            "pusher_scheme_obeyed": _state.scheme_obeyed(broadcasting, layout),
             "container": container,
             "environment": _without_secrets(environment),
         }
@@ -234,7 +228,7 @@ class Discovery:
     def _domain(self, kind: str) -> dict[str, str] | None:
         traefik = self._data_path + "/proxy/dynamic/coolify.yaml"
         caddy = self._data_path + "/proxy/caddy/dynamic/coolify.caddy"
-        readers = [(traefik, _host_state.domain_of_traefik), (caddy, _host_state.domain_of_caddy)]
+        readers = [(traefik, _state.domain_of_traefik), (caddy, _state.domain_of_caddy)]
         # Of two files, one is left over from the proxy that was used before.
         for path, reader in reversed(readers) if kind == "caddy" else readers:
             text = self._text(path)
@@ -251,9 +245,9 @@ class Discovery:
             for folder in ("/usr/lib/systemd", "/lib/systemd", "/usr/lib/*/systemd")
             for path in sorted(glob.glob(self._path(folder) + "/libsystemd-shared-*"))
         ]
-        facts: Json = dict(_host_state.os_release(self._text("/etc/os-release") or ""))
+        facts: Json = dict(_state.os_release(self._text("/etc/os-release") or ""))
         facts.update(
-            python=platform.python_version(), systemd=_host_state.systemd_version(names), kernel=platform.release()
+            python=platform.python_version(), systemd=_state.systemd_version(names), kernel=platform.release()
         )
         return facts
 
@@ -261,11 +255,11 @@ class Discovery:
         conf = self._text("/etc/ufw/ufw.conf")
         return {
             "installed": os.path.exists(self._path("/usr/sbin/ufw")),
-            "active": _host_state.ufw_active(conf or ""),
-            "ipv6": _host_state.ufw_ipv6(self._text("/etc/default/ufw") or ""),
+            "active": _state.ufw_active(conf or ""),
+            "ipv6": _state.ufw_ipv6(self._text("/etc/default/ufw") or ""),
             "rules": [
-                *_host_state.ufw_rules(self._text("/etc/ufw/user.rules") or "", "ipv4"),
-                *_host_state.ufw_rules(self._text("/etc/ufw/user6.rules") or "", "ipv6"),
+                *_state.ufw_rules(self._text("/etc/ufw/user.rules") or "", "ipv4"),
+                *_state.ufw_rules(self._text("/etc/ufw/user6.rules") or "", "ipv6"),
             ],
         }
 
@@ -273,7 +267,7 @@ class Discovery:
         _status, output, _error = self._run(
             ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", SELF_HEAL_UNIT, FIREWALL_UNIT]
         )
-        return _host_state.systemd_units(output)
+        return _state.systemd_units(output)
 
     def _nft(self) -> tuple[Json, Json | None]:
         """Return what nft can do here, and our table as it runs now.
@@ -282,7 +276,7 @@ class Discovery:
         """
         status, output, error = self._run(["nft", "-j", "list", "table", _nft_rules.FAMILY, _nft_rules.TABLE])
         if status == 0:
-            return {"available": True, "version": _host_state.nft_version(output), "error": None}, _nft_rules.parse(
+            return {"available": True, "version": _state.nft_version(output), "error": None}, _nft_rules.parse(
                 output
             )
         if status == 127:
@@ -291,7 +285,7 @@ class Discovery:
         _status, version, _error = self._run(["nft", "--version"])
         return {
             "available": available,
-            "version": _host_state.nft_version(version),
+            "version": _state.nft_version(version),
             "error": None if available else error.strip() or f"nft exited with {status}",
         }, None
 
@@ -302,7 +296,7 @@ class Discovery:
         if coolify is None:
             return facts
         try:
-            snapshot = _container_nginx.read(self._engine, dict(coolify))
+            snapshot = _container.read(self._engine, dict(coolify))
             status = _http_conf.status(
                 snapshot.text,
                 _http_conf.ROUTES,
@@ -311,7 +305,7 @@ class Discovery:
                 snapshot.texts,
                 snapshot.upstreams,
             )
-        except (_container_nginx.NginxError, _docker_engine.EngineError, _http_conf.HttpConfError) as problem:
+        except (_container.NginxError, _client.EngineError, _http_conf.HttpConfError) as problem:
             facts["error"] = str(problem)
             return facts
         facts.update(status._asdict(), foreign=[location._asdict() for location in status.foreign])
@@ -377,8 +371,8 @@ class Discovery:
 
 def _realtime(inspected: t.Mapping[str, t.Any] | None) -> Json:
     facts: Json = {"found": inspected is not None}
-    facts.update(_host_state.container_state(inspected or {}))
-    facts["addresses"] = _host_state.addresses(inspected or {})
+    facts.update(_state.container_state(inspected or {}))
+    facts["addresses"] = _state.addresses(inspected or {})
     return facts
 
 

@@ -13,7 +13,7 @@ import re
 import time
 import typing as t
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _docker_engine
+from . import _client
 
 _HELPER = re.compile(r"(^|/)coollabsio/coolify-helper([:@]|$)")
 _QUERY = "SELECT count(*) FROM application_deployment_queues WHERE status IN ('queued', 'in_progress')"
@@ -24,7 +24,7 @@ class UnknownError(Exception):
     """The instance's database does not say whether something is being deployed."""
 
 
-def running(engine: _docker_engine.Engine, database: str) -> list[str]:
+def running(engine: _client.Engine, database: str) -> list[str]:
     """What is being deployed, in words; empty if nothing is.
 
     :param database: the container of the instance's PostgreSQL.
@@ -41,7 +41,7 @@ def running(engine: _docker_engine.Engine, database: str) -> list[str]:
     return found
 
 
-def wait(engine: _docker_engine.Engine, database: str, timeout: float) -> list[str]:
+def wait(engine: _client.Engine, database: str, timeout: float) -> list[str]:
     """Waits at most `timeout` seconds until nothing is being deployed; what still is then, in words."""
     deadline = time.monotonic() + timeout
     while True:
@@ -52,13 +52,13 @@ def wait(engine: _docker_engine.Engine, database: str, timeout: float) -> list[s
         time.sleep(min(_PAUSE, left))
 
 
-def _queued(engine: _docker_engine.Engine, database: str) -> int:
+def _queued(engine: _client.Engine, database: str) -> int:
     inspected: t.Any = engine.inspect(database)
     if inspected is None:
         raise UnknownError(f"there is no container {database}")
     if not inspected["State"]["Running"]:
         raise UnknownError(f"the container {database} does not run")
-    environment = _docker_engine.environment(inspected)
+    environment = _client.environment(inspected)
     user = environment.get("POSTGRES_USER") or "postgres"
     name = environment.get("POSTGRES_DB") or user
     status, output = engine.exec(database, ["psql", "-X", "-w", "-U", user, "-d", name, "-tAc", _QUERY])

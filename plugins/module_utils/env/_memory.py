@@ -9,7 +9,8 @@ the file anew in its own way (fact 5).
 
 from __future__ import annotations
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _dotenv, _undo
+from ..keeper import _undo
+from . import _dotenv
 
 
 class EnvMemory:

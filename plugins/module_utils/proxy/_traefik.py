@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils import _yaml_reader
+from ..yaml import _reader
 
 # Traefik's default priority is the length of the rule, and no rule is this long: Coolify's own router for the whole
 # host must not win, however long its rule is.
@@ -65,9 +65,9 @@ def yaml_error(text: str) -> str | None:
     if "{{" in text:
         return None
     try:
-        _yaml_reader.read(text)
-    except _yaml_reader.UnsupportedYamlError:
+        _reader.read(text)
+    except _reader.UnsupportedYamlError:
         return None
-    except _yaml_reader.YamlError as error:
+    except _reader.YamlError as error:
         return str(error)
     return None
