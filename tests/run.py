@@ -188,6 +188,7 @@ def fast_stages() -> list[Stage]:
             ],
             environment={"ANSIBLE_HOME": str(ROOT / ".cache" / "ansible"), "PYTHONPATH": str(ROOT / "plugins")},
         ),
+        Stage("types", [[str(BIN / "mypy"), "--cache-dir", str(ROOT / ".cache" / "mypy")]]),
         Stage("docs", [[PYTHON, "tests/docs.py", "--check"]]),
     ]
 

@@ -102,12 +102,14 @@ refused_packets:
   sample: 0
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules
 
 
-def default_route_bridges():
+def default_route_bridges() -> list[str]:
     texts = []
     for path in ("/proc/net/route", "/proc/net/ipv6_route"):
         try:
@@ -118,7 +120,9 @@ def default_route_bridges():
     return [name for name in _nft_rules.default_route_interfaces(*texts) if _host.is_bridge(name)]
 
 
-def differences(state, table, files, enabled, active):
+def differences(
+    state: _host.State, table: list[str], files: t.Mapping[str, str | None], enabled: bool, active: bool | None
+) -> list[dict[str, str]]:
     """What ``--diff`` shows: one entry for each piece that differs."""
     before = {path: state.files[path] or "" for path in files}
     after = {path: text or "" for path, text in files.items()}
@@ -133,11 +137,14 @@ def differences(state, table, files, enabled, active):
     ]
 
 
-def _lines(items):
+def _lines(items: t.Iterable[str]) -> str:
     return "".join(f"{item}\n" for item in items)
 
 
-def present(module, firewall):
+Outcome = t.Tuple[_host.State, t.List[t.Dict[str, str]], bool, t.List[str]]
+
+
+def present(module: AnsibleModule, firewall: _host.Firewall) -> Outcome:
     outside = [*module.params["outside_interfaces"], *default_route_bridges()]
     try:
         policy = _nft_rules.policy(module.params["ports"], module.params["trusted"], outside)
@@ -160,7 +167,7 @@ def present(module, firewall):
     return state, diff, bool(diff) or not loaded, rules
 
 
-def absent(module, firewall):
+def absent(module: AnsibleModule, firewall: _host.Firewall) -> Outcome:
     state = firewall.read()
     active = None if state.active is None else False
     diff = differences(state, [], dict.fromkeys(state.files), False, active)
@@ -169,7 +176,7 @@ def absent(module, firewall):
     return state, diff, bool(diff) or state.table is not None, []
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "ports": {"type": "list", "elements": "int", "default": []},

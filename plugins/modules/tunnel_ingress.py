@@ -186,9 +186,9 @@ def main() -> None:
 def _present(module: AnsibleModule, path: str, store: _undo.Store) -> None:
     before = _read(path)
     if before is None:
-        module.fail_json(
-            msg=f"path: {path} does not exist; set it to cloudflared's configuration file, or enter the rules in "
-            "Cloudflare's dashboard if the tunnel is managed there"
+        raise _ingress.IngressError(
+            "there is no such file; set path to cloudflared's configuration file, or enter the rules in Cloudflare's "
+            "dashboard if the tunnel is managed there"
         )
     result = _ingress.apply(before, module.params["hostname"], module.params["rules"])
     if result.changed:
@@ -207,7 +207,7 @@ def _absent(module: AnsibleModule, path: str, store: _undo.Store) -> None:
         restored = _undo.original(memory, before) if memory else None
         after = _ingress.remove(before).text if restored is None else restored
     if not module.check_mode:
-        if after != before:
+        if before is not None and after is not None and after != before:
             _write(module, path, before, after)
         store.forget()
     try:

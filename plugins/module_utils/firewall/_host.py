@@ -12,7 +12,7 @@ import contextlib
 import fcntl
 import os
 import time
-from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from . import _nft_rules
 
@@ -34,7 +34,7 @@ class FirewallError(Exception):
 class State(NamedTuple):
     """What is on the host; also what should be."""
 
-    table: dict[str, object] | None
+    table: dict[str, Any] | None
     files: dict[str, str | None]
     enabled: bool
     active: bool | None

@@ -355,8 +355,8 @@ class _Probe:
         message = reader.message()
         self._passed("frame")
         if message.opcode == _websocket.CLOSE:
-            code = _websocket.close_code(message)
-            raise _Fault("CWT-933", f"101, closed {code}", f"code {code}")
+            closed = _websocket.close_code(message)
+            raise _Fault("CWT-933", f"101, closed {closed}", f"code {closed}")
         try:
             event = json.loads(message.payload.decode("utf-8"))
             name, data = event["event"], event.get("data")
