@@ -23,8 +23,8 @@ $(VENV)/.ready: requirements-dev.txt tests/packages.sh
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-demo: setup ## boot the lab, show the hops before and after site.yml, leave the lab up
-	@bash tests/demo.sh
+demo: setup ## boot the lab (COOLIFY=… its version), show the hops before and after site.yml, leave it up
+	@COOLIFY=$(COOLIFY) bash tests/demo.sh
 
 demo-down: setup ## remove the lab and everything it left on this machine
 	@$(LAB) down
@@ -48,7 +48,7 @@ fuzz: setup ## random input against independent oracles, with SEED=… the same 
 	@$(VENV)/bin/python tests/fuzz/nft_packets.py --packets 100000 $(SEED_OPTION)
 
 faults: setup ## cut the edits by SIGKILL at random moments, with SEED=… the same again
-	@$(LAB) up --prefix faults --system trixie
+	@$(LAB) up --prefix faults --system trixie --coolify 4.3.24
 	@trap '$(LAB) down --prefix faults --keep-engine' EXIT; \
 		$(VENV)/bin/python tests/faults/cuts.py --prefix faults --modules 500 --site 30 $(SEED_OPTION)
 

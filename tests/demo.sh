@@ -10,7 +10,7 @@ headline() { printf '\n\033[1m== %s\033[0m [%dm%02ds]\n' "$1" $((SECONDS / 60)) 
 [ -t 1 ] || headline() { printf '\n== %s [%dm%02ds]\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 
 headline "1/4  The lab: a Coolify host as its installer leaves it, a tailnet, a tunnel, an outside"
-"${lab[@]}" up --var coolify_access=dual
+"${lab[@]}" up --var coolify_access=dual ${COOLIFY:+--coolify "$COOLIFY"}
 
 headline "2/4  Before: playbooks/verify.yml (red is what it should be; nothing is changed)"
 if "${play[@]}" playbooks/verify.yml; then

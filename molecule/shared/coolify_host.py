@@ -106,7 +106,7 @@ class CoolifyHost:
         """As Coolify's own upgrade.sh does it: four containers removed and created again."""
         self.shell(f"/data/coolify/source/upgrade.sh {version}")
 
-    def derive(self, version: str, script: str, base: str = "4.3.0", entrypoint: str = "/usr/local/bin/start-coolify") -> None:
+    def derive(self, version: str, script: str, base: str = "4.3.24", entrypoint: str = "/usr/local/bin/start-coolify") -> None:
         """An image of Coolify with this tag, whose files a shell script has changed."""
         changes = f"""--change 'USER www-data' --change 'ENTRYPOINT ["{entrypoint}"]' --change 'CMD []'"""
         self.shell(

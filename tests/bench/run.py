@@ -49,7 +49,7 @@ def main() -> int:
     options = parser.parse_args()
     inventory = ROOT / ".lab" / options.prefix / "inventory.yml"
     figures: list[Figure] = []
-    lab("up", "--prefix", options.prefix, "--system", "trixie")
+    lab("up", "--prefix", options.prefix, "--system", "trixie", "--coolify", "4.3.24")
     try:
         site(inventory)
         bench = self_heal.Bench(CoolifyHost(f"{options.prefix}-coolify"), lambda: site(inventory), options.quick)

@@ -9,7 +9,7 @@ from coolify_host import HTTP_CONF, PORT, SCRIPT, UNIT, CoolifyHost
 from coolify_sockets import Held, Watch, gap
 from figures import Figure, percentile
 
-VERSIONS = ("4.3.1", "4.3.0")
+VERSIONS = ("4.3.23", "4.3.24")
 
 # What the engine says on a busy build host, by its own API: containers created, renamed and removed, images tagged.
 _STORM = """
@@ -46,7 +46,7 @@ _OWN_EVENTS = """
 set -e
 for number in $(seq 1 {count}); do
     name=$(printf '%012x' "$number")_coolify
-    docker create --name "$name" --label com.docker.compose.service=coolify docker.io/coollabsio/coolify:4.3.0
+    docker create --name "$name" --label com.docker.compose.service=coolify docker.io/coollabsio/coolify:4.3.24
     docker rm "$name"
 done
 """

@@ -37,7 +37,7 @@ def test_version_below_the_oldest_supported(lab):
     try:
         run = lab.play("playbooks/site.yml")
     finally:
-        lab.shell("/opt/lab/upgrade-coolify 4.3.0")
+        lab.shell("/opt/lab/upgrade-coolify 4.3.24")
     assert run.code != 0
     assert "4.0.0-beta.420" in run.failed[lab.host][0]
     assert "4.0.0-beta.426" in run.failed[lab.host][0]

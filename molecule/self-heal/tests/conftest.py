@@ -24,9 +24,9 @@ def coolify(request):
 
 @pytest.fixture(autouse=True)
 def treated(coolify):
-    """Coolify 4.3.0 with all its containers, the agent's state without refusals, both routes served."""
+    """Coolify 4.3.24 with all its containers, the agent's state without refusals, both routes served."""
     yield
-    if coolify.attempt("docker inspect -f '{{.Config.Image}}' coolify")[1].strip() != "docker.io/coollabsio/coolify:4.3.0":
+    if coolify.attempt("docker inspect -f '{{.Config.Image}}' coolify")[1].strip() != "docker.io/coollabsio/coolify:4.3.24":
         coolify.attempt("docker rm -f coolify")
-        coolify.create_coolify("4.3.0")
+        coolify.create_coolify("4.3.24")
     coolify.wait("both routes are served again", lambda: both_served(coolify.address, PORT), 90)

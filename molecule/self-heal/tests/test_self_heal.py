@@ -49,10 +49,10 @@ def test_an_upgrade_leaves_no_moment_without_routes(coolify):
     heals = coolify.state()["heals"]
     since = coolify.clock()
     with Watch(coolify.address, PORT) as watch:
-        coolify.upgrade("4.3.1")
+        coolify.upgrade("4.3.23")
         coolify.wait("Coolify answers", lambda: answers_long_enough(watch, 0))
     assert watch.without_routes() == []
-    assert coolify.inspect()["Config"]["Image"].endswith(":4.3.1")
+    assert coolify.inspect()["Config"]["Image"].endswith(":4.3.23")
     state = coolify.state()
     assert (state["heals"], state["last_heal"]["outcome"]) == (heals + 1, "prepared")
     assert [entry["COOLIFY_WEBSOCKET_OUTCOME"] for entry in coolify.journal(since)] == ["prepared"]
@@ -65,9 +65,9 @@ def test_coolify_alone_created_anew(coolify, way):
         if way == "stop, rm, up":
             coolify.remove_coolify()
             created = time.monotonic()
-            coolify.create_coolify("4.3.0")
+            coolify.create_coolify("4.3.24")
         else:
-            coolify.shell(f"LATEST_IMAGE=4.3.0 {coolify.compose()} up -d --no-deps --force-recreate --pull never coolify")
+            coolify.shell(f"LATEST_IMAGE=4.3.24 {coolify.compose()} up -d --no-deps --force-recreate --pull never coolify")
         coolify.wait("Coolify answers", lambda: answers_long_enough(watch, created))
     # How often it is nothing at all is what `make bench` counts.
     assert gap(watch.answers(created)) <= 2.0
@@ -86,7 +86,7 @@ def test_a_realtime_container_with_a_new_address_needs_no_reload(coolify):
             " docker run -d --name $name --network coolify --entrypoint sleep redis:7-alpine 600 || exit;"
             f' [ "$({address} $name)" != {before} ] || exit 0; done; exit 1'
         )
-        coolify.shell(f"LATEST_IMAGE=4.3.0 {coolify.compose()} up -d --no-deps --pull never soketi")
+        coolify.shell(f"LATEST_IMAGE=4.3.24 {coolify.compose()} up -d --no-deps --pull never soketi")
         assert coolify.shell(f"{address} coolify-realtime").strip() != before
         coolify.wait("both routes are served", lambda: served(coolify), 30)
         assert coolify.worker_pids() == workers
@@ -137,7 +137,7 @@ def test_the_agent_killed_while_coolify_is_created(coolify):
     coolify.shell(f"systemctl kill -s KILL {UNIT}")
     created = time.monotonic()
     with Watch(coolify.address, PORT) as watch:
-        coolify.create_coolify("4.3.0")
+        coolify.create_coolify("4.3.24")
         coolify.wait("both routes are served", lambda: served(coolify), 30)
     assert gap(watch.answers(created)) <= 2.0
     coolify.wait("the agent is back", lambda: coolify.attempt(f"systemctl is-active {UNIT}")[0] == 0, 10)
@@ -150,7 +150,7 @@ def test_the_agents_connection_cut(coolify):
     coolify.wait("it has looked at all again", lambda: coolify.state()["last_check"]["cause"] == "Docker is back")
     assert coolify.agent_pid() == agent
     coolify.remove_coolify()
-    coolify.create_coolify("4.3.0")
+    coolify.create_coolify("4.3.24")
     coolify.wait("both routes are served", lambda: served(coolify), 30)
     assert coolify.state()["last_heal"]["cause"] in ("created", "started")
 

@@ -12,6 +12,7 @@ import engine
 import hostimages
 import lab
 import products
+import versions
 from progress import LabError
 from topology import Wanted
 
@@ -57,7 +58,15 @@ def _parser() -> argparse.ArgumentParser:
             help="variable of the inventory's group coolify (JSON, else text); kept until another --var is given",
         )
         one.add_argument("--scheme", default="https", choices=["https", "http"], help="of the instance's URL")
-        one.add_argument("--coolify", default="4.3.0", metavar="VERSION", help="version of Coolify (default: 4.3.0)")
+        one.add_argument(
+            "--coolify",
+            nargs="+",
+            default=[("", versions.NEWEST)],
+            type=_version,
+            metavar="[SYSTEM=]VERSION",
+            help=f"version of Coolify, of one system's or of the rest: {', '.join(versions.COOLIFY)} "
+            f"(default: {versions.NEWEST})",
+        )
     gone = command("down", "take a lab down; with the last one, the engine that was started for it")
     gone.add_argument("--all", action="store_true", help="all labs")
     gone.add_argument("--keep-engine", action="store_true", help="leave the engine running")
@@ -80,6 +89,15 @@ def _variable(text: str) -> tuple[str, str]:
     return key, value
 
 
+def _version(text: str) -> tuple[str, str]:
+    system, _, version = text.rpartition("=")
+    if version not in versions.COOLIFY:
+        raise argparse.ArgumentTypeError(f"{version!r} is none of {', '.join(versions.COOLIFY)}")
+    if system and system not in hostimages.SYSTEMS:
+        raise argparse.ArgumentTypeError(f"{system!r} is none of {', '.join(hostimages.SYSTEMS)}")
+    return system, version
+
+
 def _wanted(options: argparse.Namespace) -> Wanted:
     return Wanted(
         prefix=options.prefix,
@@ -88,7 +106,8 @@ def _wanted(options: argparse.Namespace) -> Wanted:
         no_domain=tuple(options.no_domain),
         python38=tuple(options.python38),
         scheme=options.scheme,
-        version=options.coolify,
+        version=dict(options.coolify).get("", versions.NEWEST),
+        by_system=tuple((system, version) for system, version in options.coolify if system),
         variables=lab.remembered_variables(options.prefix) if options.var is None else tuple(options.var),
     )
 

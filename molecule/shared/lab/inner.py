@@ -36,10 +36,10 @@ def ensure(client: docker.DockerClient) -> Path:
         images.prune(client, "inner", keep="")
         names: dict[str, list[str]] = {}
         with images.scratch() as folder:
-            for number, image in enumerate(preparation.prepare(folder, say)):
-                tag = images.reference("inner", f"{key}-{number}")
-                images.build(client, tag, Path(image.context), dockerfile=image.dockerfile)
-                names[tag] = list(image.names)
+            for image in preparation.prepare(folder, say):
+                images.build(client, image.tag, Path(image.context))
+                if image.names:
+                    names[image.tag] = list(image.names)
             images.save_as(client, names, target)
         images.prune(client, "inner", keep="")
 

@@ -46,6 +46,7 @@ def write(around: Surroundings, pythons: dict[str, str], variables: dict[str, st
         if part.role == "coolify":
             values["lab_domain"] = part.domain
             values["lab_system"] = part.system
+            values["lab_coolify"] = part.version
         return values
 
     groups = {"coolify": "coolify", "tailnet": "peer", "outside": "outside"}

@@ -71,7 +71,8 @@ def remembered(prefix: str) -> Wanted:
     except OSError as missing:
         raise LabError(f"there is no lab {prefix!r}: bring it up with `lab up --prefix {prefix}`") from missing
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()}
-    values["variables"] = tuple((key, value) for key, value in saved.get("variables", ()))
+    for pairs in ("by_system", "variables"):
+        values[pairs] = tuple((key, value) for key, value in saved.get(pairs, ()))
     return Wanted(**values)
 
 

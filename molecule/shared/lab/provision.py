@@ -126,7 +126,7 @@ def _installation(part: Part, around: machines.Surroundings, wanted: Wanted) -> 
         "LAB_PUBLIC_ADDRESS": around.network.ipv4(part),
         "LAB_EDGE_ADDRESS": around.network.ipv4(around.edge),
         "LAB_CA": "/etc/lab/ca.pem",
-        "LAB_COOLIFY_VERSION": wanted.version,
+        "LAB_COOLIFY_VERSION": part.version,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 
+import versions
 from hostimages import SYSTEMS
 
 # Addresses set aside for benchmarks and documentation: nobody's, but not private ones either, which
@@ -16,7 +17,7 @@ _CONTROL, _EDGE, _PEER, _OUTSIDE, _COOLIFY = 2, 3, 4, 5, 10
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the person asked for."""
+    """What the person asked for; `version` is that of Coolify, except where `by_system` has another."""
 
     prefix: str = "lab"
     systems: tuple[str, ...] = ("trixie",)
@@ -24,7 +25,8 @@ class Wanted:
     no_domain: tuple[str, ...] = ()
     python38: tuple[str, ...] = ("bookworm",)
     scheme: str = "https"
-    version: str = "4.3.0"
+    version: str = versions.NEWEST
+    by_system: tuple[tuple[str, str], ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
 
 
@@ -38,6 +40,7 @@ class Part:
     system: str = "trixie"
     domain: str = ""
     python38: bool = False
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def parts(wanted: Wanted, control: bool) -> list[Part]:
         domain = "coolify.lab.test" if name == "lab-coolify" else f"{name}.lab.test"
         if name in wanted.no_domain or system in wanted.no_domain:
             domain = ""
-        found.append(Part(name, "coolify", _COOLIFY + offset, system, domain, system in wanted.python38))
+        version = dict(wanted.by_system).get(system, wanted.version)
+        found.append(Part(name, "coolify", _COOLIFY + offset, system, domain, system in wanted.python38, version))
     found.append(Part(f"{prefix}-peer", "peer", _PEER))
     found.append(Part(f"{prefix}-outside", "outside", _OUTSIDE))
     return found

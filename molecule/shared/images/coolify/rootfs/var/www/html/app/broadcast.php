@@ -15,12 +15,9 @@ final class Broadcast
      */
     public static function publish(string $channel, string $event, string $data): void
     {
-        $scheme = Environment::get('PUSHER_SCHEME') ?? 'http';
-        $host = Environment::get('PUSHER_BACKEND_HOST') ?? 'coolify-realtime';
-        $port = Environment::get('PUSHER_BACKEND_PORT') ?? '6001';
-        $app = Environment::get('PUSHER_APP_ID') ?? 'coolify';
-        $key = Environment::get('PUSHER_APP_KEY') ?? 'coolify';
-        $secret = Environment::get('PUSHER_APP_SECRET') ?? 'coolify';
+        $pusher = (require dirname(__DIR__).'/config/broadcasting.php')['connections']['pusher'];
+        ['host' => $host, 'port' => $port, 'scheme' => $scheme] = $pusher['options'];
+        ['app_id' => $app, 'key' => $key, 'secret' => $secret] = $pusher;
 
         $path = '/apps/'.rawurlencode($app).'/events';
         $body = json_encode(['name' => $event, 'channels' => [$channel], 'data' => $data], JSON_THROW_ON_ERROR);

@@ -29,3 +29,9 @@ final class Environment
         return self::$values->get($key);
     }
 }
+
+/** Laravel's helper, for the files of the folder config. */
+function env(string $key, ?string $default = null): ?string
+{
+    return Environment::get($key) ?? $default;
+}

@@ -18,6 +18,7 @@ final class PageSettings
             'pusher' => [
                 'host' => Environment::get('PUSHER_HOST') ?? '',
                 'port' => self::realtimePort() ?? '',
+                'tlsAsThePage' => is_dir('/etc/s6-overlay/s6-rc.d/reverb'),
                 'key' => Environment::get('PUSHER_APP_KEY') ?: 'coolify',
             ],
             'terminal' => [

@@ -18,7 +18,8 @@
         wsHost: host,
         wsPort: settings.port,
         wssPort: settings.port,
-        forceTLS: false,
+        // Older releases say no whatever the page is.
+        forceTLS: settings.tlsAsThePage && secure,
         enableStats: false,
         enabledTransports: ['ws', 'wss'],
     });

@@ -7,8 +7,10 @@ import { WebSocketServer } from 'ws';
 import { parseSshCommand } from './ssh-command.mjs';
 
 const PORT = 6002;
+// In the container of Coolify itself; there a refusal comes after the upgrade.
+const BUNDLED = process.argv.includes('--bundled');
 const PING_EVERY_MS = 30_000;
-const COOLIFY = { hostname: 'coolify', port: 8080, method: 'POST', timeout: 10_000 };
+const COOLIFY = { hostname: BUNDLED ? '127.0.0.1' : 'coolify', port: 8080, method: 'POST', timeout: 10_000 };
 const SESSION = `${(process.env.APP_NAME || 'laravel').replace(/[^a-zA-Z0-9]/g, '_').toLowerCase()}_session`;
 
 /** Returns the headers that make Coolify know the browser's session, null where a cookie is missing. */
@@ -27,24 +29,33 @@ function askCoolify(path, headers) {
             response.on('data', (chunk) => { body += chunk; });
             response.on('end', () => resolve({ status: response.statusCode, body }));
         });
-        request.on('timeout', () => request.destroy(new Error('no answer from coolify:8080')));
+        request.on('timeout', () => request.destroy(new Error('no answer from Coolify')));
         request.on('error', reject);
         request.end();
     });
 }
 
-async function verifyClient({ req }, answer) {
-    const headers = credentials(req);
+/** Returns the close code for who may not have a terminal, null for who may. */
+async function refusal(request) {
+    const headers = credentials(request);
     if (!headers) {
-        return answer(false, 401, 'Unauthorized');
+        return 4401;
     }
     try {
         const { status } = await askCoolify('/terminal/auth', headers);
-        return status === 200 ? answer(true) : answer(false, 401, 'Unauthorized');
+        return status === 200 ? null : 4403;
     } catch (failure) {
         console.error(`asking coolify failed: ${failure.message}`);
-        return answer(false, 500, 'Internal Server Error');
+        return 1011;
     }
+}
+
+async function verifyClient({ req }, answer) {
+    const code = await refusal(req);
+    if (code === null) {
+        return answer(true);
+    }
+    return code === 1011 ? answer(false, 500, 'Internal Server Error') : answer(false, 401, 'Unauthorized');
 }
 
 /** One browser's terminal: at most one ssh at a time, ended with the socket. */
@@ -118,23 +129,38 @@ const server = http.createServer((request, response) => {
     response.writeHead(ready ? 200 : 404, { 'Content-Type': 'text/plain' });
     response.end(ready ? 'OK' : 'Not Found');
 });
-const sockets = new WebSocketServer({ server, path: '/terminal/ws', verifyClient });
+
+/** Asks Coolify what a connected browser may open: the hosts, or the code to close with. */
+async function opened(request) {
+    const code = BUNDLED ? await refusal(request) : null;
+    if (code !== null) {
+        return { code };
+    }
+    try {
+        const { status, body } = await askCoolify('/terminal/auth/ips', credentials(request));
+        if (status === 200) {
+            return { hosts: JSON.parse(body).ipAddresses.map((host) => host.toLowerCase()) };
+        }
+        console.error(`/terminal/auth/ips answered ${status}`);
+    } catch (failure) {
+        console.error(`asking coolify failed: ${failure.message}`);
+    }
+    return { code: 1011 };
+}
+
+const sockets = new WebSocketServer({ server, path: '/terminal/ws', ...(BUNDLED ? {} : { verifyClient }) });
 
 sockets.on('connection', (socket, request) => {
     socket.alive = true;
     socket.on('pong', () => { socket.alive = true; });
     // What the browser sends before Coolify has answered waits for the terminal.
-    const terminal = askCoolify('/terminal/auth/ips', credentials(request)).then(({ status, body }) => {
-        if (status !== 200) {
-            throw new Error(`/terminal/auth/ips answered ${status}`);
+    const terminal = opened(request).then(({ hosts, code }) => {
+        if (code) {
+            socket.close(code);
         }
-        return new Terminal(socket, JSON.parse(body).ipAddresses.map((host) => host.toLowerCase()));
+        return code ? null : new Terminal(socket, hosts);
     });
-    terminal.catch((failure) => {
-        console.error(failure.message);
-        socket.close(1011, 'Failed to fetch terminal authorization data');
-    });
-    const then = (action) => terminal.then(action, () => {});
+    const then = (action) => terminal.then((one) => one && action(one));
     socket.on('message', (data) => then((one) => one.receive(data.toString())));
     socket.on('close', () => then((one) => one.end()));
     socket.on('error', (failure) => console.error(failure.message));
