@@ -60,6 +60,7 @@ class ActionModule(ActionBase):
             if plan:
                 heads.append(_table.Line("{}: {}. {}".format(host["host"], plan["mode"], plan["why"]), None))
                 heads += [_table.Line(f"  people open {url}", None) for url in plan["urls"]]
+                heads += [_table.Line(f"  {note}", None) for note in plan["notes"]]
         return [*heads, _table.Line("", None)]
 
 

@@ -10,14 +10,14 @@ import typing as t
 import yaml
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _hops
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _hops, _targets
 
 Json = t.Mapping[str, t.Any]
 
 
 def verify_targets(plan: Json, info: Json, view: str, **options: t.Any) -> list[dict[str, t.Any]]:
     try:
-        return _hops.targets(plan, info, view, **options)
+        return _targets.targets(plan, info, view, **options)
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -18,6 +18,9 @@ description:
   - Waits until no deployment runs before, and until the container is healthy after.
   - On failure, puts the lines of O(restore_from) back into the .env, creates the container from it, and fails with the
     last lines of its log, without secrets.
+extends_documentation_fragment:
+  - selfhosted.coolify.attributes
+  - selfhosted.coolify.docker
 options:
   environment:
     description: The variables, each with its value, or with null for one that must not be set.
@@ -61,20 +64,6 @@ options:
     description: The folder on the host where M(selfhosted.coolify.pusher_env) keeps its state.
     type: path
     default: /var/lib/coolify-websocket
-  docker_socket:
-    description: Path of the Docker engine's socket.
-    type: path
-    default: /var/run/docker.sock
-attributes:
-  check_mode:
-    support: full
-    description: Says whether the container would be created again.
-  diff_mode:
-    support: full
-    description: Shows the variables of O(environment); those that may be secret without their values.
-  idempotent:
-    support: full
-    description: A second run changes nothing.
 requirements:
   - The Docker client with its Compose plugin on the host, as Coolify installs them.
 seealso:

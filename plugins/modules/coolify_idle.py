@@ -16,6 +16,9 @@ description:
   - Looks for containers of Coolify's helper image on this host, and for queued and running deployments in the
     instance's database, which knows those to other hosts too.
   - Fails when something is still being deployed after O(timeout), and when the database does not answer.
+extends_documentation_fragment:
+  - selfhosted.coolify.attributes.info
+  - selfhosted.coolify.docker
 options:
   timeout:
     description: For how many seconds to wait.
@@ -25,20 +28,6 @@ options:
     description: The container of the instance's PostgreSQL.
     type: str
     default: coolify-db
-  docker_socket:
-    description: Path of the Docker engine's socket.
-    type: path
-    default: /var/run/docker.sock
-attributes:
-  check_mode:
-    support: full
-    description: Looks once, does not wait, and does not fail for a deployment.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 seealso:
   - module: selfhosted.coolify.coolify_container
 author:

@@ -17,21 +17,10 @@ description:
   - Does not fail for what it can describe. A host without Docker has RV(docker.reachable=false) and the reason.
   - Returns no secret. Of C(.env) and of the container's environment only the keys that decide where
     WebSockets go are read out.
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in any mode.
-  diff_mode:
-    support: none
-    description: There is nothing to show a difference of.
-  idempotent:
-    support: full
-    description: Changes nothing, so a second run is no different.
+extends_documentation_fragment:
+  - selfhosted.coolify.attributes.info
+  - selfhosted.coolify.docker
 options:
-  docker_socket:
-    description: Path of the Docker engine's socket.
-    type: path
-    default: /var/run/docker.sock
   data_path:
     description: Coolify's folder on the host.
     type: path

@@ -16,16 +16,8 @@ description:
   - Keeps the whole result as JSON, if asked to. It holds no secret.
   - Does not fail for a broken hop, so that the table is whole; fail by RV(ignore:ok) afterwards.
   - This is an action plugin, it runs on the control node.
-attributes:
-  check_mode:
-    support: full
-    description: Shows the table, and writes the file, in any mode.
-  diff_mode:
-    support: none
-    description: There is nothing to show a difference of.
-  idempotent:
-    support: full
-    description: Changes nothing on any host.
+extends_documentation_fragment:
+  - selfhosted.coolify.attributes.info
 options:
   hosts:
     description: Names of the hosts. One without a result gets a row that says that the run ended before.

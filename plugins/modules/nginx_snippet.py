@@ -18,6 +18,9 @@ description:
   - Locations that were added by hand for the same paths and lead to the realtime container are taken over into the
     block. A location that is more than that stays as it is and is reported, and its path is left out of the block.
   - A container that does not run gets the file all the same; nginx loads it when it starts.
+extends_documentation_fragment:
+  - selfhosted.coolify.attributes
+  - selfhosted.coolify.docker
 options:
   container:
     description: Name or id of Coolify's container.
@@ -63,20 +66,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  docker_socket:
-    description: The Docker engine's socket on the host.
-    type: path
-    default: /var/run/docker.sock
-attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
-    support: full
-  diff_mode:
-    description: Returns details on what has changed, when in diff mode.
-    support: full
-  idempotent:
-    description: A second run in a row changes nothing.
-    support: full
 notes:
   - Open connections through nginx live on in its old workers.
 author:

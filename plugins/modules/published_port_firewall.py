@@ -22,16 +22,8 @@ description:
     C(nftables.service) has flushed the rule set.
 requirements:
   - nft (package nftables) on the host, 0.9.3 or newer
-attributes:
-  check_mode:
-    support: full
-    description: Can run in check mode and tell what would change without changing it.
-  diff_mode:
-    support: full
-    description: Shows rule file, unit and running table before and after.
-  idempotent:
-    support: full
-    description: A second run with the same options changes nothing.
+extends_documentation_fragment:
+  - selfhosted.coolify.attributes
 options:
   ports:
     description:

@@ -19,6 +19,8 @@ description:
   - A change by somebody else during the run is noticed, and nothing is overwritten then.
   - The running container has the values that were in the file when it was created. Use
     M(selfhosted.coolify.coolify_container) to create it again where they differ.
+extends_documentation_fragment:
+  - selfhosted.coolify.attributes
 options:
   path:
     description: The file.
@@ -57,16 +59,6 @@ options:
         be created again, and M(selfhosted.coolify.coolify_container) takes it away.
     type: bool
     default: false
-attributes:
-  check_mode:
-    support: full
-    description: Says what a run would do, and changes nothing.
-  diff_mode:
-    support: full
-    description: Shows variables that are no secrets before and after, and of others only that they change.
-  idempotent:
-    support: full
-    description: A second run changes nothing.
 seealso:
   - module: selfhosted.coolify.coolify_container
 author:

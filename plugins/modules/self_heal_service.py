@@ -14,6 +14,8 @@ description:
   - The service is restarted only when one of its files changed.
   - Files of the same names that were there before, such as those of a hand-made setup, are remembered, and come back
     with O(state=absent).
+extends_documentation_fragment:
+  - selfhosted.coolify.attributes
 options:
   sources:
     description:
@@ -55,16 +57,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
-    support: full
-  diff_mode:
-    description: Returns details on what has changed, when in diff mode.
-    support: full
-  idempotent:
-    description: A second run in a row changes nothing.
-    support: full
 seealso:
   - module: selfhosted.coolify.nginx_snippet
 author:

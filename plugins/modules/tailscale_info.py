@@ -13,16 +13,8 @@ author: selfhosted.coolify contributors (@selfhosted)
 description:
   - Reads the addresses of Tailscale's interface from the kernel, and the state of the login from tailscaled's socket.
   - Starts no process, and does not fail on a host without Tailscale.
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in any mode.
-  diff_mode:
-    support: none
-    description: There is nothing to show a difference of.
-  idempotent:
-    support: full
-    description: Changes nothing, so a second run is no different.
+extends_documentation_fragment:
+  - selfhosted.coolify.attributes.info
 options:
   interface:
     description: Name of Tailscale's network interface.

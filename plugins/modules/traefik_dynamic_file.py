@@ -16,6 +16,8 @@ description:
     every later change in that folder from being loaded. So the content is written beside it under a name that Traefik
     ignores, and gets its own name in one step when it is complete.
   - Says which other files in the folder are not valid YAML, and leaves them alone.
+extends_documentation_fragment:
+  - selfhosted.coolify.attributes
 options:
   path:
     description: The file, with the ending C(.yaml) or C(.yml). Its folder must exist.
@@ -31,16 +33,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-attributes:
-  check_mode:
-    support: full
-    description: Says what a run would do, and changes nothing.
-  diff_mode:
-    support: full
-    description: Shows the file before and after.
-  idempotent:
-    support: full
-    description: A second run changes nothing.
 seealso:
   - name: Traefik's file provider
     description: How Traefik reads the folder.

@@ -21,6 +21,8 @@ description:
   - All other bytes of the file stay, comments and quoting among them. The host needs no YAML library.
   - Where C(cloudflared) is installed, it judges the new list before the file is replaced.
   - The connector is not restarted. Do that on change, and mind that a restart cuts open connections.
+extends_documentation_fragment:
+  - selfhosted.coolify.attributes
 options:
   path:
     description:
@@ -64,16 +66,6 @@ options:
       - It is removed with the last thing in it.
     type: path
     default: /var/lib/coolify-websocket
-attributes:
-  check_mode:
-    support: full
-    description: Says what a run would do, and changes nothing.
-  diff_mode:
-    support: full
-    description: Shows the file before and after.
-  idempotent:
-    support: full
-    description: A second run changes nothing.
 seealso:
   - name: Ingress rules of Cloudflare Tunnel
     description: How C(cloudflared) reads the list.

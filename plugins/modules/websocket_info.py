@@ -17,16 +17,9 @@ description:
   - A terminal's route is proved by C(101), and as well by the terminal server's own C(401).
     The realtime server's is proved by its greeting, and as well by its refusal of a key that nobody has.
   - Proxies in the environment are not used.
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in any mode.
-  diff_mode:
-    support: none
-    description: There is nothing to show a difference of.
-  idempotent:
-    support: full
-    description: Changes nothing, so a second run is no different.
+extends_documentation_fragment:
+  - selfhosted.coolify.attributes.info
+  - selfhosted.coolify.docker
 options:
   targets:
     description: What to look at.
@@ -82,10 +75,6 @@ options:
       - A container to read E(PUSHER_APP_KEY) from, so that the realtime server greets instead of refusing.
       - The key is in no output. Where it cannot be read, a key that nobody has is used.
     type: str
-  docker_socket:
-    description: Path of the Docker engine's socket, for O(app_key_container).
-    type: path
-    default: /var/run/docker.sock
 seealso:
   - module: selfhosted.coolify.coolify_info
 """

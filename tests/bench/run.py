@@ -45,14 +45,15 @@ def main() -> int:
     parser.add_argument("--only", action="append", metavar="FIGURE", choices=list(self_heal.MEASUREMENTS))
     parser.add_argument("--json", type=Path, default=ROOT / ".cache" / "bench.json", metavar="FILE")
     parser.add_argument("--prefix", default="bench", help="which lab (default: bench)")
+    parser.add_argument("--coolify", default="4.7.6", metavar="VERSION", help="of the host (default: 4.7.6)")
     parser.add_argument("--keep", action="store_true", help="leave the lab up")
     options = parser.parse_args()
     inventory = ROOT / ".lab" / options.prefix / "inventory.yml"
     figures: list[Figure] = []
-    lab("up", "--prefix", options.prefix, "--system", "trixie", "--coolify", "4.3.24")
+    lab("up", "--prefix", options.prefix, "--system", "trixie", "--coolify", options.coolify)
     try:
         site(inventory)
-        bench = self_heal.Bench(CoolifyHost(f"{options.prefix}-coolify"), lambda: site(inventory), options.quick)
+        bench = self_heal.Bench(CoolifyHost(f"{options.prefix}-coolify"), options.coolify, lambda: site(inventory), options.quick)
         for name, measure in self_heal.MEASUREMENTS.items():
             if not options.only or name in options.only:
                 print(f"{name} …", flush=True)

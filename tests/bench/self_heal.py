@@ -9,8 +9,6 @@ from coolify_host import HTTP_CONF, PORT, SCRIPT, UNIT, CoolifyHost
 from coolify_sockets import Held, Watch, gap
 from figures import Figure, percentile
 
-VERSIONS = ("4.3.23", "4.3.24")
-
 # What the engine says on a busy build host, by its own API: containers created, renamed and removed, images tagged.
 _STORM = """
 import http.client, json, socket, sys, time
@@ -46,7 +44,7 @@ _OWN_EVENTS = """
 set -e
 for number in $(seq 1 {count}); do
     name=$(printf '%012x' "$number")_coolify
-    docker create --name "$name" --label com.docker.compose.service=coolify docker.io/coollabsio/coolify:4.3.24
+    docker create --name "$name" --label com.docker.compose.service=coolify docker.io/coollabsio/coolify:{version}
     docker rm "$name"
 done
 """
@@ -55,22 +53,23 @@ done
 class Bench:
     """A treated host, the run of ``site.yml`` over it, and whether a few repetitions are enough."""
 
-    def __init__(self, host: CoolifyHost, site: t.Callable[[], None], quick: bool) -> None:
+    def __init__(self, host: CoolifyHost, version: str, site: t.Callable[[], None], quick: bool) -> None:
         self.host = host
+        self.version = version
         self.site = site
         self.quick = quick
 
     def times(self, count: int) -> int:
         return max(2, count // 10) if self.quick else count
 
-    def recreate(self, number: int, before_creation: t.Callable[[], None] = lambda: None) -> tuple[int, float]:
+    def recreate(self, before_creation: t.Callable[[], None] = lambda: None) -> tuple[int, float]:
         """Answers without routes after a re-creation, and the seconds until both routes were served for good."""
         host = self.host
         with Watch(host.address, PORT) as watch:
             host.remove_coolify()
             before_creation()
             since = time.monotonic()
-            host.create_coolify(VERSIONS[number % 2])
+            host.create_coolify(self.version)
             host.wait("Coolify answers", lambda: len(watch.answers(since)) > 40)
             # Long enough to see what comes of an agent that has to start first.
             host.wait("both routes are served", lambda: _served_lately(watch), 30)
@@ -88,7 +87,7 @@ def _served_lately(watch: Watch) -> bool:
 
 
 def recreations(bench: Bench) -> list[Figure]:
-    seen = [bench.recreate(number) for number in range(bench.times(30))]
+    seen = [bench.recreate() for _number in range(bench.times(30))]
     count = len(seen)
     return [
         Figure(f"of {count} re-creations, with answers without routes", sum(bad > 0 for bad, _gap in seen), count // 10, ""),
@@ -102,8 +101,8 @@ def killed(bench: Bench) -> list[Figure]:
         time.sleep(0.1)
 
     seen = []
-    for number in range(bench.times(10)):
-        seen.append(bench.recreate(number, kill)[1])
+    for _number in range(bench.times(10)):
+        seen.append(bench.recreate(kill)[1])
         bench.host.wait("the agent is back", lambda: bench.host.attempt(f"systemctl is-active {UNIT}")[0] == 0, 40)
     return [Figure(f"the same, agent killed 100 ms before, {len(seen)} times, p95", percentile(seen, 0.95), 2.0, "s")]
 
@@ -117,7 +116,8 @@ def sockets(bench: Bench) -> list[Figure]:
         host.shell(f"systemctl restart {UNIT}")
         bench.site()
         for _number in range(bench.times(20)):
-            host.shell(f"docker exec coolify cp {HTTP_CONF}.template {HTTP_CONF}")
+            # Not from the template: it may have been given the routes before the start.
+            host.shell(f"docker exec coolify sed -i '/^# BEGIN selfhosted/,/^# END selfhosted/d' {HTTP_CONF}")
             host.shell(SCRIPT)
         host.shell("docker run --rm --name unrelated --entrypoint true redis:7-alpine")
         host.shell("docker run -d --name unrelated --network coolify --entrypoint sleep redis:7-alpine 60")
@@ -133,7 +133,7 @@ def memory(bench: Bench) -> list[Figure]:
     host = bench.host
     before = host.state()["events"]
     count = bench.times(500)
-    host.shell(_OWN_EVENTS.format(count=count))
+    host.shell(_OWN_EVENTS.format(count=count, version=bench.version))
     host.wait("the agent has seen them", lambda: host.state()["events"] - before >= count, 120)
     used = int(host.shell(f"systemctl show -p MemoryCurrent --value {UNIT}"))
     return [Figure(f"memory of the unit after {2 * count} events", used / 2**20, 20.0, "MiB")]

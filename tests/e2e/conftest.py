@@ -47,7 +47,7 @@ class Lab:
         subprocess.run([str(BIN / "python"), str(SHARED / "lab"), *words], check=True, cwd=ROOT)
 
     def up(self) -> None:
-        self.command("up", "--prefix", self.prefix, "--system", "trixie", "--coolify", "4.3.24")
+        self.command("up", "--prefix", self.prefix, "--system", "trixie")
 
     def down(self) -> None:
         self.command("down", "--prefix", self.prefix, "--keep-engine")

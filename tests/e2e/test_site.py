@@ -76,6 +76,19 @@ def test_treated_again(lab):
     assert lab.play("playbooks/site.yml", **DUAL).code == 0
 
 
+def test_hops_that_the_user_leaves_out_are_taken_back_and_not_red(lab):
+    """Field cases V1 and V2: the plan says one thing to the roles, the self-heal service and verify."""
+    left_out = {"coolify_nginx_state": "absent", "coolify_firewall_state": "absent"}
+    run = lab.play("playbooks/site.yml", **DUAL, **left_out)
+    assert run.code == 0, run.text
+    assert run.text.count("not wanted") >= 3
+    assert "coolify-websocket" not in lab.shell("systemctl list-units --all --plain --no-legend 'coolify-websocket*'")
+    assert "selfhosted.coolify" not in lab.shell("docker exec coolify cat /etc/nginx/site-opts.d/http.conf")
+    again = lab.play("playbooks/site.yml", **DUAL, **left_out)
+    assert again.stats[lab.host]["changed"] == 0, again.changed
+    assert lab.play("playbooks/site.yml", **DUAL).code == 0
+
+
 BREAKAGES = {
     "nginx": "docker exec coolify sh -c \"sed -i 's#location = /terminal/ws#location = /terminal/wx#'"
     " /etc/nginx/site-opts.d/http.conf && nginx -s reload\"",
@@ -106,7 +119,7 @@ def test_verify_names_the_broken_hop(lab, hop):
 
 def test_routes_survive_an_upgrade(lab):
     """Last, since an upgrade rewrites .env by itself: the host is no longer what it was."""
-    lab.shell("/opt/lab/upgrade-coolify 4.3.1")
+    lab.shell("/data/coolify/source/upgrade.sh 4.4.6")
     run = lab.play("playbooks/verify.yml", **DUAL)
     assert run.code == 0, run.text
     again = lab.play("playbooks/site.yml", **DUAL)

@@ -33,11 +33,11 @@ def test_bad_variable(lab, variables, names):
 
 
 def test_version_below_the_oldest_supported(lab):
-    lab.shell("/opt/lab/upgrade-coolify 4.0.0-beta.420")
+    lab.shell("/data/coolify/source/upgrade.sh 4.0.0-beta.420")
     try:
         run = lab.play("playbooks/site.yml")
     finally:
-        lab.shell("/opt/lab/upgrade-coolify 4.3.24")
+        lab.shell("/data/coolify/source/upgrade.sh 4.7.6")
     assert run.code != 0
     assert "4.0.0-beta.420" in run.failed[lab.host][0]
     assert "4.0.0-beta.426" in run.failed[lab.host][0]

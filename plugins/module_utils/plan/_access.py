@@ -10,7 +10,6 @@ Private to this collection: no stability is promised to anybody outside it.
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ..env import _pusher
@@ -19,110 +18,55 @@ from ..host import _versions
 from ..nginx import _http_conf
 from ..proxy import _traefik
 from ..tailnet import _tailscale
+from ._domain import AccessError, validate_domain
 
 MODES = ("auto", "domain", "tailscale", "dual")
 SCHEMES = ("auto", "https", "http")
 STATES = ("present", "absent")
+#: The hops that a variable ``coolify_<hop>_state`` decides about.
+HOPS = ("pusher", "nginx", "self_heal", "traefik", "firewall", "tunnel")
 ENTRYPOINTS = ("https", "http")
 
 MINIMUM_DOCKER = "20.10"
 MINIMUM_COOLIFY = "4.0.0-beta.426"
 MINIMUM_TRAEFIK = "3.1"
 
-_DOMAIN_LIMIT = 253
-_LABEL_LIMIT = 63
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
-
 Facts = t.Mapping[str, t.Any]
 Domain = t.Dict[str, t.Any]
 
 
-class AccessError(ValueError):
-    """The host, or a variable, makes a plan impossible. The message names what is wrong or missing, and the remedy."""
+class _UnfitDomain(AccessError):
+    """The domain that Coolify has could not be used: a reason to refuse only where people are to come in by it."""
 
 
-def _domain_error(value: str, reason: str, remedy: str) -> AccessError:
-    return AccessError(f"coolify_domain {value!r} {reason}. {remedy}")
+class Choices(t.NamedTuple):
+    """What the user chose, by the roles' variables.
 
-
-def validate_domain(value: t.Any) -> str:
-    """Return a host name in lower case, or raise AccessError saying what to write instead.
-
-    RFC 1123 names of at most 253 characters, labels of at most 63: a name outside of them gets no certificate, and a
-    character outside of them could carry syntax into the files that the name is written to.
+    :param access: one of ``MODES``.
+    :param domain: the instance's host name; empty for the one that Coolify's own file has (fact 12).
+    :param scheme: what browsers use on the domain, one of ``SCHEMES``.
+    :param trusted: who besides the tailnet may reach the published ports: CIDRs, or mappings of source and interface.
+    :param entrypoints: Traefik's entry points that carry the routes.
+    :param data_path: Coolify's folder on the host.
+    :param state: ``present``, or ``absent`` for taking everything back, which needs neither a domain nor Tailscale:
+        no value but this one is refused then, and what is not known is None.
+    :param tailscale_name: whether browsers on the tailnet are sent to the host's name there, not to its address.
+    :param resolver: what nginx asks for the realtime server's address.
+    :param read_timeout: seconds that a WebSocket may be silent before nginx ends it.
+    :param states: by hop, ``present`` or ``absent`` where it is another one than ``state``.
     """
-    bare = "Write the bare host name, like coolify.example.com."
-    if not isinstance(value, str):
-        raise _domain_error(value, "is not text", bare)
-    if any(ord(character) < 32 or ord(character) == 127 for character in value):
-        raise _domain_error(value, "has a control character (a line break, a tab …) in it", bare)
-    if re.search(r"\s", value):
-        raise _domain_error(value, "has a blank in it", bare)
-    if "://" in value:
-        raise _domain_error(
-            value, "has a scheme in it", bare + " The scheme is a variable of its own: coolify_access_scheme."
-        )
-    if any(character in value for character in "/?#\\"):
-        raise _domain_error(value, "has a path in it", bare)
-    if "@" in value:
-        raise _domain_error(value, "has a user name in it", bare)
-    if "*" in value:
-        raise _domain_error(value, "is a wildcard", "Write the one name that the instance is opened by.")
-    if value.startswith("[") or value.count(":") > 1:
-        raise _domain_error(
-            value, "is an address", "Write a host name, or leave it empty and use coolify_access: tailscale."
-        )
-    if ":" in value:
-        raise _domain_error(value, "has a port in it", bare)
-    return _validate_labels(value)
 
-
-def _validate_labels(value: str) -> str:
-    if not value.isascii():
-        raise _domain_error(
-            value, "has letters beyond ASCII in it", f"Write its ASCII form (punycode){_punycode_example(value)}."
-        )
-    name = value.lower()
-    labels = name.split(".")
-    if name.endswith(".") and len(labels) > 1 and all(labels[:-1]):
-        raise _domain_error(value, "ends in a dot", "Leave the last dot out.")
-    if not all(labels):
-        raise _domain_error(value, "has an empty label (nothing between two dots)", "Take the superfluous dot out.")
-    if len(name) > _DOMAIN_LIMIT:
-        raise _domain_error(
-            value,
-            f"is longer than {_DOMAIN_LIMIT} characters",
-            "No name that long can be looked up: use a shorter one.",
-        )
-    for label in labels:
-        if len(label) > _LABEL_LIMIT:
-            raise _domain_error(
-                value, f"has a label longer than {_LABEL_LIMIT} characters", "Use a shorter name between two dots."
-            )
-        if "_" in label:
-            raise _domain_error(
-                value,
-                "has an underscore in it",
-                "Host names know no underscore, and get no certificate with one: use a hyphen.",
-            )
-        if not _LABEL.fullmatch(label):
-            raise _domain_error(
-                value,
-                f"has the label {label!r} in it",
-                "Only letters, digits and hyphens make a label, and a hyphen neither begins nor ends it.",
-            )
-    if labels[-1].isdigit():
-        raise _domain_error(
-            value, "is an address", "Write a host name, or leave it empty and use coolify_access: tailscale."
-        )
-    return name
-
-
-def _punycode_example(value: str) -> str:
-    try:
-        return ": {}".format(value.encode("idna").decode("ascii"))
-    except UnicodeError:
-        return ", which begins with xn--"
+    access: str = "auto"
+    domain: str | None = ""
+    scheme: str = "auto"
+    trusted: t.Sequence[t.Any] = ()
+    entrypoints: t.Sequence[str] = ENTRYPOINTS
+    data_path: str = "/data/coolify"
+    state: str = "present"
+    tailscale_name: bool = False
+    resolver: str = _http_conf.RESOLVER
+    read_timeout: t.Any = _http_conf.READ_TIMEOUT
+    states: t.Mapping[str, str] = {}
 
 
 def _choose(name: str, value: t.Any, choices: t.Sequence[str]) -> str:
@@ -206,7 +150,7 @@ def _domain(info: Facts, wanted: t.Any, scheme: str) -> tuple[Domain | None, str
         try:
             host = validate_domain(own_host)
         except AccessError as error:
-            raise AccessError(
+            raise _UnfitDomain(
                 f"{error} It was read from {own.get('source')}: correct it in Coolify's settings, or set "
                 "coolify_domain."
             ) from None
@@ -343,111 +287,137 @@ def _data_path(value: t.Any) -> str:
     return value.rstrip("/")
 
 
-def _check_nginx(resolver: t.Any, read_timeout: t.Any) -> None:
-    """Try the two values on an empty file, as nginx_snippet will on the real one."""
+def _seconds(value: t.Any) -> t.Any:
     # The command line gives every value as text.
-    seconds = int(read_timeout) if isinstance(read_timeout, str) and read_timeout.isdecimal() else read_timeout
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _check_nginx(choices: Choices) -> None:
+    """Try the two values on an empty file, as nginx_snippet will on the real one."""
     try:
-        _http_conf.apply("", _http_conf.ROUTES, str(resolver), seconds)
+        _http_conf.apply("", _http_conf.ROUTES, str(choices.resolver), _seconds(choices.read_timeout))
     except _http_conf.HttpConfError as error:
         raise AccessError(f"coolify_nginx_{error}.") from None
 
 
-def _traefik_part(
-    info: Facts, data_path: str, domain: Domain | None, entrypoints: t.Sequence[str], state: str
-) -> dict[str, t.Any]:
-    wanted = domain is not None and state == "present" and (info.get("proxy") or {}).get("kind") == "traefik"
-    return {
-        "wanted": wanted,
-        "path": data_path + "/proxy/dynamic/coolify-websocket.yaml",
-        "host": domain["host"] if domain else None,
-        "entrypoints": list(entrypoints),
-        "document": _traefik.document(domain["host"], list(entrypoints)) if wanted and domain else None,
-    }
+def _left_out(choices: Choices) -> dict[str, str]:
+    """Why a hop is not wanted, by its name; empty where the user wants it."""
+    state = _choose("coolify_state", choices.state, STATES)
+    reasons = {}
+    for hop in HOPS:
+        name, own = f"coolify_{hop}_state", choices.states.get(hop, state)
+        reasons[hop] = f"{name} is absent." if _choose(name, own, STATES) == "absent" else ""
+    if reasons["nginx"] and not reasons["self_heal"]:
+        reasons["self_heal"] = reasons["nginx"] + " There are no routes to keep."
+    return reasons
 
 
-def _tunnel_part(info: Facts, domain: Domain | None, ports: Facts) -> dict[str, t.Any]:
+def _hop(reason: str, **values: t.Any) -> dict[str, t.Any]:
+    """One hop of the plan: whether it is wanted, else why not, and every value that is used for it."""
+    return {"wanted": not reason, "why": reason, **values}
+
+
+_NO_TRAEFIK = {
+    "caddy": "Coolify's Caddy routes both paths by itself, and a second site block of ours would keep it from reloading.",
+    "none": "There is no proxy; the container's nginx routes both paths.",
+}
+
+
+def _traefik_part(info: Facts, choices: Choices, mode: str | None, domain: Domain | None, reason: str) -> dict[str, t.Any]:
+    entrypoints = list(choices.entrypoints)
+    kind = str((info.get("proxy") or {}).get("kind"))
+    refusal = traefik_refusal(info)
+    if not reason and kind != "traefik":
+        reason = _NO_TRAEFIK.get(kind, _NO_TRAEFIK["none"])
+    if not reason and domain is None:
+        reason = "No domain is set, so there is no host for Traefik to route."
+    if not reason and refusal:
+        if mode != "tailscale":
+            raise AccessError(refusal)
+        reason = refusal
+    return _hop(
+        reason,
+        path=str(choices.data_path).rstrip("/") + "/proxy/dynamic/coolify-websocket.yaml",
+        host=domain["host"] if domain else None,
+        entrypoints=entrypoints,
+        document=None if reason or domain is None else _traefik.document(domain["host"], entrypoints),
+    )
+
+
+def _tunnel_part(info: Facts, domain: Domain | None, ports: Facts, reason: str) -> dict[str, t.Any]:
     tunnel = (info.get("managed") or {}).get("tunnel") or {}
     published = ((r"^/terminal/ws$", ports["terminal"]), (r"^/apps?/", ports["app"]))
     rules = [{"path": path, "service": f"http://localhost:{port}"} for path, port in published if port]
-    return {
-        "wanted": domain is not None and bool(tunnel.get("present")) and bool(rules),
-        "hostname": domain["host"] if domain else None,
-        "path": tunnel.get("path"),
-        "rules": rules,
-    }
+    if not reason and not tunnel.get("present"):
+        reason = "There is no list of a tunnel on this host."
+    if not reason and domain is None:
+        reason = "No domain is set, so the list has nothing to route."
+    if not reason and not rules:
+        reason = "Docker publishes neither port, so the list has nowhere to route to."
+    return _hop(reason, hostname=domain["host"] if domain else None, path=tunnel.get("path"), rules=rules)
 
 
-def plan(
-    info: Facts,
-    tailscale: Facts,
-    access: str = "auto",
-    domain: str | None = "",
-    trusted: t.Sequence[t.Any] = (),
-    entrypoints: t.Sequence[str] = ENTRYPOINTS,
-    scheme: str = "auto",
-    data_path: str = "/data/coolify",
-    state: str = "present",
-    tailscale_name: bool = False,
-    traefik_state: str = "present",
-    resolver: str = _http_conf.RESOLVER,
-    read_timeout: t.Any = _http_conf.READ_TIMEOUT,
-) -> dict[str, t.Any]:
-    """Return every value that any role writes on this host.
+def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
+    """Return everything that is wanted on this host: for every hop whether, or why not, and every value used for it.
 
     :param info: what ``coolify_info`` returned.
     :param tailscale: what ``tailscale_info`` returned below ``tailscale``.
-    :param access: one of ``MODES``.
-    :param domain: the instance's host name; empty for the one that Coolify's own file has (fact 12).
-    :param trusted: who besides the tailnet may reach the published ports: CIDRs, or mappings of source and interface.
-    :param entrypoints: Traefik's entry points that carry the routes.
-    :param scheme: what browsers use on the domain, one of ``SCHEMES``.
-    :param data_path: Coolify's folder on the host.
-    :param state: ``present``, or ``absent`` for taking everything back, which needs neither a domain nor Tailscale:
-        no value but this one is refused then, and what is not known is None.
-    :param tailscale_name: whether browsers on the tailnet are sent to the host's name there, not to its address.
-    :param traefik_state: whether Traefik is to have routes at all, one of ``STATES``.
-    :param resolver: what nginx asks for the realtime container's address.
-    :param read_timeout: seconds that a WebSocket may be silent before nginx ends it.
+    :param chosen: `Choices`.
     :raises AccessError: what is wrong, and the remedy.
     """
-    absent = _choose("coolify_state", state, STATES) == "absent"
+    choices = Choices(**chosen)
+    reasons = _left_out(choices)
+    absent = choices.state == "absent"
+    notes: list[str] = []
+    mode: str | None
     try:
-        folder = _data_path(data_path)
+        _data_path(choices.data_path)
         if not absent:
             check_host(info)
-        access = _choose("coolify_access", access, MODES)
-        scheme = _choose("coolify_access_scheme", scheme, SCHEMES)
-        _check_nginx(resolver, read_timeout)
-        names = _entrypoints(entrypoints)
-        site, origin = _domain(info, domain, scheme)
-        tailnet = _tailnet(tailscale, tailscale_name)
-        mode: str | None
+        access = _choose("coolify_access", choices.access, MODES)
+        scheme = _choose("coolify_access_scheme", choices.scheme, SCHEMES)
+        _check_nginx(choices)
+        _entrypoints(choices.entrypoints)
+        try:
+            site, origin = _domain(info, choices.domain, scheme)
+        except _UnfitDomain as unfit:
+            if access != "tailscale":
+                raise
+            notes.append(f"The domain is left out: {unfit}")
+            site, origin = None, ""
+        tailnet = _tailnet(tailscale, choices.tailscale_name)
         mode, why = _mode(access, site, tailnet, tailscale, origin)
-        allowed = _trusted(tailscale, trusted)
-        traefik = _traefik_part(info, folder, site, names, _choose("coolify_traefik_state", traefik_state, STATES))
-        if traefik["wanted"] and traefik_refusal(info):
-            raise AccessError(traefik_refusal(info))
+        allowed = _trusted(tailscale, choices.trusted)
+        traefik = _traefik_part(info, choices, mode, site, reasons["traefik"])
     except AccessError as error:
         if not absent:
             raise
-        traefik = _traefik_part(info, str(data_path).rstrip("/"), None, ENTRYPOINTS, "absent")
+        choices = Choices(state="absent", data_path=str(choices.data_path))
         mode, why, site, tailnet, allowed = None, str(error), None, None, []
+        traefik = _traefik_part(info, choices, mode, site, reasons["traefik"] or "There is nobody to come in.")
     ports = _ports(info)
+    guarded = [port for port in (ports["app"], ports["terminal"]) if port]
     variables = environment(mode, site, tailnet, ports["app"] or _pusher.APP_PORT, info)
     running = (info.get("coolify") or {}).get("environment") or {}
     sides = {"domain": ["domain"], "tailscale": ["tailscale"], "dual": ["domain", "tailscale"]}
+    unguarded = reasons["firewall"] or ("" if guarded else "Docker publishes neither port: there is nothing to close.")
     return {
         "mode": mode,
         "sides": sides.get(mode or "", []),
         "why": why,
+        "notes": notes,
         "domain": site,
         "tailscale": tailnet,
-        "environment": variables,
-        "pending": _pusher.differing(variables, running),
         "ports": ports,
-        "nginx": {"routes": [dict(route) for route in _http_conf.ROUTES]},
+        "pusher": _hop(reasons["pusher"], environment=variables, pending=_pusher.differing(variables, running)),
+        "nginx": _hop(
+            reasons["nginx"],
+            routes=[dict(route) for route in _http_conf.ROUTES],
+            resolver=str(choices.resolver),
+            read_timeout=_seconds(choices.read_timeout),
+        ),
+        "self_heal": _hop(reasons["self_heal"]),
         "traefik": traefik,
-        "firewall": {"ports": [port for port in (ports["app"], ports["terminal"]) if port], "trusted": allowed},
-        "tunnel": _tunnel_part(info, site, ports),
+        "firewall": _hop(unguarded, ports=guarded, trusted=allowed),
+        "tunnel": _tunnel_part(info, site, ports, reasons["tunnel"]),
     }

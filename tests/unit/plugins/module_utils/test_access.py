@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access
+from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access, _domain
 
 DOMAIN = "coolify.example.com"
 TAILSCALE = {
@@ -87,7 +87,7 @@ def test_who_comes_in_and_what_env_must_have(
     info: Any, tailscale: Any, choices: Any, mode: str, environment: dict[str, str | None]
 ) -> None:
     plan = _access.plan(info, tailscale, **choices)
-    assert (plan["mode"], plan["environment"]) == (mode, environment)
+    assert (plan["mode"], plan["pusher"]["environment"]) == (mode, environment)
 
 
 def test_a_tunnel_that_coolify_manages_is_a_tunnel() -> None:
@@ -107,16 +107,16 @@ def test_sides() -> None:
 
 def test_ipv6_only_tailnet_is_written_as_a_browser_takes_it() -> None:
     plan = _access.plan(host(scheme=None), {**TAILSCALE, "ipv4": None})
-    assert plan["environment"]["PUSHER_HOST"] == "[fd7a:115c:a1e0::1]"
+    assert plan["pusher"]["environment"]["PUSHER_HOST"] == "[fd7a:115c:a1e0::1]"
 
 
 def test_the_tailnets_name_where_the_user_wants_it() -> None:
     info, tailscale = host(scheme=None), {**TAILSCALE, "name": "coolify.tail1234.ts.net"}
-    assert _access.plan(info, tailscale)["environment"]["PUSHER_HOST"] == "100.64.0.1"
+    assert _access.plan(info, tailscale)["pusher"]["environment"]["PUSHER_HOST"] == "100.64.0.1"
     named = _access.plan(info, tailscale, tailscale_name=True)
-    assert named["environment"]["PUSHER_HOST"] == "coolify.tail1234.ts.net"
+    assert named["pusher"]["environment"]["PUSHER_HOST"] == "coolify.tail1234.ts.net"
     assert named["tailscale"]["ipv4"] == "100.64.0.1"
-    with pytest.raises(_access.AccessError, match=r"coolify_access_tailscale_name .* MagicDNS"):
+    with pytest.raises(_domain.AccessError, match=r"coolify_access_tailscale_name .* MagicDNS"):
         _access.plan(info, TAILSCALE, tailscale_name=True)
 
 
@@ -124,7 +124,7 @@ def test_ports_are_the_published_ones() -> None:
     plan = _access.plan(
         host(scheme="https", ports={"app": 6101, "terminal": 6102, "http": 8100}), TAILSCALE, access="tailscale"
     )
-    assert plan["environment"]["PUSHER_PORT"] == "6101"
+    assert plan["pusher"]["environment"]["PUSHER_PORT"] == "6101"
     assert plan["firewall"]["ports"] == [6101, 6102]
     assert plan["tunnel"]["rules"] == [
         {"path": "^/terminal/ws$", "service": "http://localhost:6102"},
@@ -192,7 +192,7 @@ def test_traefik_of_an_unknown_version_is_taken_as_it_is() -> None:
 
 def test_an_old_traefik_is_in_nobodys_way_where_it_gets_no_routes() -> None:
     old = {"kind": "traefik", "version": "3.0.4"}
-    plan = _access.plan(host(proxy=old), TAILSCALE, traefik_state="absent")
+    plan = _access.plan(host(proxy=old), TAILSCALE, states={"traefik": "absent"})
     assert (plan["mode"], plan["traefik"]["wanted"]) == ("domain", False)
     assert _access.plan(host(proxy=old, scheme=None), TAILSCALE)["mode"] == "tailscale"
 
@@ -230,7 +230,7 @@ def test_a_bundled_host_that_publishes_elsewhere() -> None:
     """Field case P12: REVERB_PORT=7001."""
     info = host(scheme=None, layout="bundled", ports={"app": 7001, "terminal": 6002, "http": 8000})
     plan = _access.plan(info, TAILSCALE)
-    assert plan["environment"]["PUSHER_PORT"] == "7001"
+    assert plan["pusher"]["environment"]["PUSHER_PORT"] == "7001"
     assert plan["firewall"]["ports"] == [7001, 6002]
 
 
@@ -238,13 +238,56 @@ def test_a_bundled_host_that_publishes_elsewhere() -> None:
 def test_what_compose_adds_to_a_bundled_container_is_no_difference(access: str) -> None:
     """Field cases P10 and P11, fact 38."""
     plan = _access.plan(host(layout="bundled"), TAILSCALE, access=access)
-    running = {key: value for key, value in plan["environment"].items() if value is not None}
+    running = {key: value for key, value in plan["pusher"]["environment"].items() if value is not None}
     coolify = {"found": True, "version": "4.4.6", "pusher_scheme_obeyed": False}
     for more in ({}, {"PUSHER_BACKEND_PORT": "6001"}):
         info = host(layout="bundled", coolify={**coolify, "environment": {**running, **more}})
-        assert _access.plan(info, TAILSCALE, access=access)["pending"] == []
+        assert _access.plan(info, TAILSCALE, access=access)["pusher"]["pending"] == []
     info = host(layout="bundled", coolify={**coolify, "environment": {**running, "PUSHER_BACKEND_PORT": "443"}})
-    assert _access.plan(info, TAILSCALE, access=access)["pending"] == ["PUSHER_BACKEND_PORT"]
+    assert _access.plan(info, TAILSCALE, access=access)["pusher"]["pending"] == ["PUSHER_BACKEND_PORT"]
+
+
+@pytest.mark.parametrize("own", ["my_coolify.example.com", "cöolify.example.com", "*.example.com"])
+def test_a_domain_that_a_mode_does_not_need_refuses_nothing(own: str) -> None:
+    """Field case P8."""
+    info = host(domain={"host": own, "scheme": "https", "source": "/x/coolify.yaml"})
+    plan = _access.plan(info, TAILSCALE, access="tailscale")
+    assert (plan["mode"], plan["domain"], plan["traefik"]["wanted"]) == ("tailscale", None, False)
+    assert own in plan["notes"][0]
+    with pytest.raises(_domain.AccessError, match=r"/x/coolify\.yaml"):
+        _access.plan(info, TAILSCALE)
+
+
+def test_an_old_traefik_refuses_no_tailnet() -> None:
+    info = host(proxy={"kind": "traefik", "version": "2.10.7"})
+    plan = _access.plan(info, TAILSCALE, access="tailscale")
+    assert (plan["traefik"]["wanted"], plan["traefik"]["document"]) == (False, None)
+    assert "2.10.7" in plan["traefik"]["why"]
+
+
+def test_every_hop_is_wanted_or_says_why_not() -> None:
+    plan = _access.plan(host(), TAILSCALE)
+    assert {hop: plan[hop]["wanted"] for hop in _access.HOPS} == dict.fromkeys(_access.HOPS, True)
+    gone = _access.plan(host(), TAILSCALE, states=dict.fromkeys(_access.HOPS, "absent"))
+    assert all(not gone[hop]["wanted"] and f"coolify_{hop}_state" in gone[hop]["why"] for hop in _access.HOPS)
+
+
+def test_without_routes_there_is_nothing_to_keep() -> None:
+    """Field case V2: the service would put the routes back."""
+    plan = _access.plan(host(), TAILSCALE, states={"nginx": "absent", "self_heal": "present"})
+    assert (plan["nginx"]["wanted"], plan["self_heal"]["wanted"]) == (False, False)
+    assert "coolify_nginx_state" in plan["self_heal"]["why"]
+
+
+def test_a_hop_that_stays_while_all_else_goes() -> None:
+    plan = _access.plan(host(), TAILSCALE, state="absent", states={"firewall": "present"})
+    assert (plan["firewall"]["wanted"], plan["nginx"]["wanted"]) == (True, False)
+
+
+@pytest.mark.parametrize("hop", _access.HOPS)
+def test_a_state_that_is_none(hop: str) -> None:
+    with pytest.raises(_domain.AccessError, match=f"coolify_{hop}_state.*present, absent"):
+        _access.plan(host(), TAILSCALE, states={hop: "off"})
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
@@ -339,7 +382,7 @@ def test_what_compose_adds_to_a_bundled_container_is_no_difference(access: str) 
     ],
 )
 def test_what_cannot_work_is_refused_with_the_remedy(info: Any, tailscale: Any, choices: Any, words: list[str]) -> None:
-    with pytest.raises(_access.AccessError) as refused:
+    with pytest.raises(_domain.AccessError) as refused:
         _access.plan(info, tailscale, **choices)
     message = str(refused.value)
     assert [word for word in words if word not in message] == []
@@ -388,15 +431,15 @@ BAD_DOMAINS = {
 
 @pytest.mark.parametrize("value", BAD_DOMAINS)
 def test_bad_domain(value: str) -> None:
-    with pytest.raises(_access.AccessError, match=r"^coolify_domain ") as refused:
-        _access.validate_domain(value)
+    with pytest.raises(_domain.AccessError, match=r"^coolify_domain ") as refused:
+        _domain.validate_domain(value)
     assert BAD_DOMAINS[value] in str(refused.value)
 
 
 @pytest.mark.parametrize("value", [7, ["coolify.example.com"], {"host": "x"}, True])
 def test_domain_that_is_no_text(value: Any) -> None:
-    with pytest.raises(_access.AccessError, match=r"coolify_domain .* is not text"):
-        _access.validate_domain(value)
+    with pytest.raises(_domain.AccessError, match=r"coolify_domain .* is not text"):
+        _domain.validate_domain(value)
 
 
 @pytest.mark.parametrize(
@@ -412,8 +455,8 @@ def test_domain_that_is_no_text(value: Any) -> None:
     ],
 )
 def test_good_domain(value: str) -> None:
-    assert _access.validate_domain(value) == value
-    assert _access.validate_domain(value.upper()) == value
+    assert _domain.validate_domain(value) == value
+    assert _domain.validate_domain(value.upper()) == value
 
 
 # -- taking it back ----------------------------------------------------------------------------------------------------
@@ -490,7 +533,7 @@ _choices = st.fixed_dictionaries(
 def _plan_or_refusal(info: Any, tailscale: Any, choices: Any) -> dict[str, Any] | str:
     try:
         return _access.plan(info, tailscale, **choices)
-    except _access.AccessError as error:
+    except _domain.AccessError as error:
         return str(error)
 
 
@@ -506,7 +549,7 @@ def test_plan_is_total_pure_and_consistent(info: Any, tailscale: Any, choices: A
         return
 
     json.dumps(outcome)
-    environment, mode = outcome["environment"], outcome["mode"]
+    environment, mode = outcome["pusher"]["environment"], outcome["mode"]
     assert set(environment) == set(HTTPS)
     # The backend's own call is left alone, whoever comes in (fact 42).
     assert {key: environment[key] for key in PLAIN} == PLAIN
@@ -528,8 +571,8 @@ def test_plan_is_total_pure_and_consistent(info: Any, tailscale: Any, choices: A
 @given(st.text(max_size=40) | _names)
 def test_a_domain_that_is_taken_is_a_host_name(value: str) -> None:
     try:
-        name = _access.validate_domain(value)
-    except _access.AccessError as error:
+        name = _domain.validate_domain(value)
+    except _domain.AccessError as error:
         refusal: str | None = str(error)
     else:
         refusal = None

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access
-from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _diagnosis, _hops, _table
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _diagnosis, _hops, _table, _targets
 
 FIXTURES = Path(__file__).parent / "hops"
 HOST = "coolify.example.com"
@@ -22,7 +22,7 @@ Info = t.Dict[str, t.Any]
 
 def host(name: str) -> tuple[Info, Info]:
     found = json.loads((FIXTURES / f"{name}.json").read_text())
-    return found["info"], found["plan"]
+    return found["info"], _access.plan(found["info"], found["tailscale"], access="dual")
 
 
 def rows_of(info: Info, plan: Info, looks: t.Sequence[t.Any] = (), document: t.Any = "planned") -> list[dict[str, t.Any]]:
@@ -100,7 +100,8 @@ def moved_backend(info: Info, _plan: Info) -> None:
 
 def address_changed(info: Info, plan: Info) -> None:
     values = {"PUSHER_HOST": "100.64.0.2", "PUSHER_PORT": "6001", "PUSHER_SCHEME": "http"}
-    plan.update(mode="tailscale", environment=values)
+    plan["mode"] = "tailscale"
+    plan["pusher"]["environment"] = values
     info["env_file"]["values"] = dict(values, PUSHER_HOST="100.64.0.99")
     info["coolify"]["environment"] = info["env_file"]["values"]
 
@@ -182,6 +183,26 @@ def test_one_fault_is_named_alone(identifier: str) -> None:
     info, plan = host("treated")
     breaks(info, plan)
     assert set(faults(info, plan)) == {(hop, identifier)}
+
+
+@pytest.mark.parametrize("hop", ["pusher", "nginx", "self_heal", "traefik", "firewall"])
+def test_a_hop_that_the_user_left_out_is_never_red(hop: str) -> None:
+    """Field case V1: on a host where the hop is as Coolify's installer leaves it."""
+    info, _plan = host("treated")
+    untreated, _plan = host("untreated")
+    tailscale = json.loads((FIXTURES / "treated.json").read_text())["tailscale"]
+    info["managed"] = dict(info["managed"], **{hop: untreated["managed"].get(hop)})
+    if hop == "pusher":
+        info["env_file"], info["coolify"] = untreated["env_file"], untreated["coolify"]
+    if hop == "firewall":
+        info["ufw"] = untreated["ufw"]
+    wanted = _access.plan(info, tailscale, access="dual")
+    assert faults(info, wanted) != []
+    plan = _access.plan(info, tailscale, access="dual", states={hop: "absent"})
+    assert faults(info, plan) == []
+    views = [_targets.targets(plan, info, view, addresses=["203.0.113.7"]) for view in _targets.VIEWS]
+    looked_at = {target["name"] for targets in views for target in targets}
+    assert {"nginx": "nginx", "traefik": "traefik", "firewall": "firewall"}.get(hop) not in looked_at
 
 
 def test_own_rule_before_the_paths_is_an_order_fault() -> None:
@@ -286,14 +307,14 @@ def test_host_refused_for_its_traefik_says_so() -> None:
 def test_unpublished_port_is_no_fault_where_nobody_comes_in_by_it() -> None:
     info, plan = host("treated")
     put(info, {"app": None, "terminal": None, "http": 8000}, "ports")
-    plan.update(sides=["domain"], firewall={"ports": [], "trusted": []})
+    plan.update(sides=["domain"], firewall={"wanted": False, "ports": [], "trusted": []})
     plan["tunnel"]["wanted"] = False
     assert "CWT-116" not in {identifier for _hop, identifier in faults(info, plan)}
 
 
 def urls(view: str, plan: Info, info: Info, **options: t.Any) -> list[tuple[str, str, str]]:
     return [
-        (target["name"], target["url"], target.get("expect", "open")) for target in _hops.targets(plan, info, view, **options)
+        (target["name"], target["url"], target.get("expect", "open")) for target in _targets.targets(plan, info, view, **options)
     ]
 
 
@@ -329,7 +350,7 @@ def test_outside_finds_the_published_ports_closed_in_both_families() -> None:
 
 def test_name_is_connected_to_where_the_inventory_says() -> None:
     info, plan = host("treated")
-    found = _hops.targets(plan, info, "control", connect_to={plan["domain"]["host"]: "198.51.100.3"})
+    found = _targets.targets(plan, info, "control", connect_to={plan["domain"]["host"]: "198.51.100.3"})
     assert {target["connect_to"] for target in found} == {"198.51.100.3"}
 
 
@@ -344,7 +365,7 @@ def test_host_looks_at_each_entry_point_and_port() -> None:
 
 def test_unknown_view() -> None:
     with pytest.raises(ValueError, match="view"):
-        _hops.targets({}, {}, "moon")
+        _targets.targets({}, {}, "moon")
 
 
 # -- result, table, page -------------------------------------------------------------------------------------------------------

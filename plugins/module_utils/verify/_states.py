@@ -1,0 +1,362 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the state of one host says about each hop, compared with the plan, as rows.
+
+A row is a mapping: ``host``, ``hop``, ``from`` (``host``, ``control``, or the machine looked from), ``url`` (or the
+thing looked at), ``seen``, ``milliseconds`` (None for state), ``ok``, and ``id``, ``cause``, ``next`` of the diagnosis
+(None where it is fine). A hop that the user left out is a row that says so, never a fault.
+Private to this collection: no stability is promised to anybody outside it.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from urllib.parse import urlsplit
+
+from ..env import _pusher
+from ..firewall import _ufw_rules
+from ..plan import _access
+from ..tunnel import _ingress
+from . import _diagnosis, _targets
+
+# Which rule must answer for which example of a path, and for a page that must not go to the realtime container.
+_TUNNEL_EXAMPLES = (("terminal", "/terminal/ws"), ("app", "/app/key"), ("app", "/apps/coolify/events"))
+_TUNNEL_PAGES = (
+    "/api/v1/applications",
+    "/project/uuid/environment/uuid/application/uuid",
+    "/terminal",
+)
+
+# What a socket's symptom means where it is known which hop was looked at.
+_REFINED = {
+    "nginx": {"CWT-911": "CWT-211", "CWT-912": "CWT-211", "CWT-913": "CWT-211", "CWT-914": "CWT-212"},
+    "traefik": {
+        "CWT-901": "CWT-513",
+        "CWT-902": "CWT-513",
+        "CWT-911": "CWT-511",
+        "CWT-912": "CWT-511",
+        "CWT-913": "CWT-511",
+        "CWT-914": "CWT-512",
+    },
+    "tailscale": {"CWT-902": "CWT-705", "CWT-903": "CWT-705"},
+}
+_REFINED["caddy"] = _REFINED["traefik"]
+
+Json = t.Mapping[str, t.Any]
+Row = t.Dict[str, t.Any]
+
+
+class Rows:
+    """Collects the rows of one host, whose page is published at this port."""
+
+    def __init__(self, host: str, page_port: int | None = None) -> None:
+        self._host = host
+        self._page_port = page_port
+        self.rows: list[Row] = []
+
+    def good(self, hop: str, thing: str, seen: str) -> None:
+        self._add(hop, "host", thing, seen, None, None)
+
+    def left_out(self, hop: str, thing: str) -> None:
+        self._add(hop, "host", thing, "not wanted", None, None)
+
+    def bad(self, identifier: str, thing: str, seen: str, detail: str = "", hop: str | None = None) -> None:
+        diagnosis = _diagnosis.explain(identifier, detail)
+        self._add(hop or _diagnosis.TABLE[identifier].hop, "host", thing, seen, None, diagnosis)
+
+    def looked(self, origin: str, result: Json) -> None:
+        hop, diagnosis = result["name"], result["diagnosis"]
+        if diagnosis is not None:
+            refined = _REFINED.get(hop, {}).get(diagnosis["id"])
+            if refined == "CWT-705" and urlsplit(result["url"]).port != self._page_port:
+                refined = "CWT-609"
+            diagnosis = _diagnosis.explain(refined) if refined else diagnosis
+        self._add(hop, origin, result["url"], result["seen"], result["milliseconds"], diagnosis)
+
+    def not_looked(self, origin: str, reason: str) -> None:
+        self._add("host", origin, "", "not looked", None, _diagnosis.explain("CWT-104", reason))
+
+    def _add(self, hop: str, origin: str, url: str, seen: str, milliseconds: float | None, diagnosis: Json | None) -> None:
+        row: Row = {"host": self._host, "hop": hop, "from": origin, "url": url, "seen": seen}
+        row.update(milliseconds=milliseconds, ok=diagnosis is None)
+        row.update({key: diagnosis[key] if diagnosis else None for key in ("id", "cause", "next")})
+        self.rows.append(row)
+
+
+def first_line(text: t.Any) -> str:
+    """What others said, in one line, and short."""
+    return " ".join(str(text or "").split())[:400]
+
+
+def add(found: Rows, plan: Json, info: Json, traefik_document: t.Any) -> None:
+    """Add the rows of every hop's state."""
+    _tunnel(found, plan, info)
+    _proxy(found, plan, info, traefik_document)
+    _tailnet(found, plan)
+    _firewall(found, plan, info)
+    _nginx(found, plan, info)
+    _coolify(found, plan, info)
+    _environment(found, plan, info)
+    _realtime(found, plan, info)
+    _self_heal(found, plan, info)
+
+
+def _tunnel(found: Rows, plan: Json, info: Json) -> None:
+    tunnel = info["managed"]["tunnel"]
+    if not tunnel["present"]:
+        if tunnel["managed_by_coolify"]:
+            found.good("tunnel", "coolify-cloudflared", "list at Cloudflare")
+        return
+    if tunnel["error"]:
+        found.bad("CWT-804", tunnel["path"], "unreadable", tunnel["error"])
+        return
+    if not plan["tunnel"]["wanted"]:
+        return
+    ingress = [_ingress.Rule(rule["hostname"], rule["path"], rule["service"]) for rule in tunnel["rules"]]
+    if not ingress or ingress[-1].hostname or ingress[-1].path:
+        found.bad("CWT-805", tunnel["path"], "no catch-all")
+    host = plan["tunnel"]["hostname"]
+    services = dict(zip(("terminal", "app"), (rule["service"] for rule in plan["tunnel"]["rules"])))
+    for kind, path in _TUNNEL_EXAMPLES:
+        _tunnel_path(found, ingress, host, path, services.get(kind, ""))
+    taken = [path for path in _TUNNEL_PAGES if _leads_to(_match(ingress, host, path), *services.values())]
+    if taken:
+        found.bad("CWT-803", _site(host, taken[0]), "to realtime", ", ".join(taken))
+    else:
+        found.good("tunnel", _site(host, _TUNNEL_PAGES[0]), _service(_match(ingress, host, _TUNNEL_PAGES[0])))
+
+
+def _tunnel_path(found: Rows, ingress: list[_ingress.Rule], host: str, path: str, service: str) -> None:
+    rule = _match(ingress, host, path)
+    if _leads_to(rule, service):
+        found.good("tunnel", _site(host, path), _service(rule))
+        return
+    later = any(_leads_to(other, service) and _ingress.takes(other, host, path) for other in ingress)
+    # The domain's own rule for everything is what people have; any other one in front swallows the path.
+    swallowed = rule is not None and bool(rule.hostname) and rule.hostname.lower() != host
+    identifier = "CWT-801" if later or swallowed else "CWT-802"
+    found.bad(identifier, _site(host, path), _service(rule), f"{path} goes to {_service(rule)}, not to {service}")
+
+
+def _match(ingress: list[_ingress.Rule], host: str, path: str) -> _ingress.Rule | None:
+    try:
+        return _ingress.first_match(ingress, _site(host, path))
+    except ValueError:
+        return None
+
+
+def _leads_to(rule: _ingress.Rule | None, *services: str) -> bool:
+    """Whether the rule's service is at a port of these services, by whatever name of the host."""
+    if rule is None:
+        return False
+    try:
+        return urlsplit(rule.service).port in [urlsplit(service).port for service in services if service]
+    except ValueError:
+        return False
+
+
+def _service(rule: _ingress.Rule | None) -> str:
+    return rule.service if rule else "no rule"
+
+
+def _site(host: str, path: str) -> str:
+    return f"https://{host}{path}"
+
+
+def _proxy(found: Rows, plan: Json, info: Json, document: t.Any) -> None:
+    proxy, ours = info["proxy"], info["managed"]["traefik"]
+    kind = proxy["kind"]
+    if kind not in ("traefik", "caddy") or not plan.get("domain"):
+        return
+    if proxy["state"] != "running":
+        found.bad("CWT-504", "coolify-proxy", str(proxy["state"]), hop=kind)
+    else:
+        found.good(kind, "coolify-proxy", "running {}".format(proxy["version"] or "").strip())
+    if not plan["traefik"]["wanted"]:
+        return
+    if _access.traefik_refusal(info):
+        found.bad("CWT-505", "coolify-proxy", str(proxy["version"]))
+    if not ours["present"]:
+        found.bad("CWT-501", ours["path"], "missing")
+    elif document is None:
+        found.bad("CWT-503", ours["path"], "not YAML")
+    elif document != plan["traefik"]["document"]:
+        found.bad("CWT-502", ours["path"], "differs")
+    else:
+        found.good("traefik", ours["path"], "as planned")
+
+
+def _tailnet(found: Rows, plan: Json) -> None:
+    tailnet = plan.get("tailscale")
+    if tailnet and "tailscale" in plan["sides"]:
+        addresses = [address for address in (tailnet["ipv4"], tailnet["ipv6"]) if address]
+        found.good("tailscale", tailnet["interface"], addresses[0])
+
+
+def _firewall(found: Rows, plan: Json, info: Json) -> None:
+    firewall, wanted, thing = info["managed"]["firewall"], plan["firewall"], "inet coolify_websocket"
+    if not wanted["wanted"]:
+        found.left_out("firewall", thing)
+        return
+    if not firewall["table_loaded"]:
+        if firewall["file_present"]:
+            found.bad("CWT-603", thing, "not loaded")
+        elif not info["nft"]["available"] and info["nft"].get("version"):
+            found.bad("CWT-607", thing, "nft refused", first_line(info["nft"].get("error")))
+        else:
+            found.bad("CWT-602", thing, "missing")
+    elif not firewall["intact"]:
+        found.bad("CWT-605", thing, "changed")
+    elif (sorted(firewall["ports"]), _entries(firewall["trusted"])) != (
+        sorted(wanted["ports"]),
+        _entries(wanted["trusted"]),
+    ):
+        found.bad("CWT-604", thing, "differs")
+    else:
+        found.good("firewall", thing, "loaded, {} refused".format(firewall["refused_packets"] or 0))
+    if firewall["file_present"] and firewall["unit"] != "active":
+        found.bad("CWT-606", "coolify-websocket-firewall", str(firewall["unit"]))
+    ufw = info["ufw"]
+    if ufw["active"]:
+        missing = _ufw_rules.changes(ufw["rules"], wanted["ports"], wanted["trusted"], ufw.get("ipv6", True))["add"]
+        if missing:
+            detail = ", ".join("{source} to {port}".format(**rule) for rule in missing)
+            found.bad("CWT-608", "ufw", "rules missing", detail)
+        else:
+            found.good("firewall", "ufw", "active")
+    else:
+        found.good("firewall", "ufw", "inactive" if ufw["installed"] else "not installed")
+
+
+def _entries(trusted: t.Sequence[Json]) -> set[tuple[t.Any, t.Any]]:
+    return {(entry.get("source"), entry.get("interface")) for entry in trusted}
+
+
+def _nginx(found: Rows, plan: Json, info: Json) -> None:
+    nginx, thing = info["managed"]["nginx"], "http.conf"
+    if not plan["nginx"]["wanted"]:
+        found.left_out("nginx", thing)
+        return
+    strangers = [location for location in nginx["foreign"] if not location["served"]]
+    if nginx.get("error"):
+        found.bad("CWT-204", thing, "unreadable", first_line(nginx["error"]))
+    elif strangers:
+        places = ["{location} in {file}:{line}".format(**location) for location in strangers]
+        found.bad("CWT-203", thing, "foreign route", "; ".join(places))
+    elif nginx["current"]:
+        found.good("nginx", thing, "routes as planned")
+    elif nginx["present"]:
+        found.bad("CWT-202", thing, "differs")
+    else:
+        found.bad("CWT-201", thing, "no routes")
+
+
+def _container(found: Rows, hop: str, container: Json, stopped: str, unhealthy: str) -> None:
+    seen = ", ".join(str(container[key]) for key in ("state", "health") if container.get(key))
+    if container.get("state") != "running":
+        found.bad(stopped, str(container.get("name")), seen)
+    elif container.get("health") == "unhealthy":
+        found.bad(unhealthy, str(container.get("name")), seen)
+    else:
+        found.good(hop, str(container.get("name")), seen)
+
+
+def _coolify(found: Rows, plan: Json, info: Json) -> None:
+    container = info["coolify"]["container"]
+    _container(found, "app", container, "CWT-111", "CWT-112")
+    if container.get("state") == "running" and not info["ports"]["http"]:
+        found.bad("CWT-117", "port 8000", "not published")
+
+
+def _realtime(found: Rows, plan: Json, info: Json) -> None:
+    realtime, ports = info["realtime"], info["ports"]
+    if not realtime["found"]:
+        found.bad("CWT-113", "coolify-realtime", "missing")
+        return
+    left_over, override = realtime.get("left_over"), realtime.get("unused_override")
+    if left_over:
+        found.bad("CWT-118", "coolify-realtime", str(left_over["state"]))
+    if override:
+        places = sorted({place for name in ("app", "terminal") for place in info["addresses"][name]})
+        found.bad("CWT-120", override, "binds nothing", "published on {}".format(", ".join(places) or "no address"))
+    _container(found, "realtime", realtime, "CWT-114", "CWT-115")
+    missing = [str(port) for port, name in ((6001, "app"), (6002, "terminal")) if not ports[name]]
+    # Whoever comes in by the domain never uses these ports: unpublished, they are one door less.
+    missing = missing if "tailscale" in plan["sides"] else []
+    if realtime.get("state") == "running" and missing:
+        found.bad("CWT-116", "port " + ", ".join(missing), "not published")
+
+
+def _environment(found: Rows, plan: Json, info: Json) -> None:
+    file, wanted = info["env_file"], plan["pusher"]["environment"]
+    if not file["exists"]:
+        found.bad("CWT-301", file["path"], "missing")
+        return
+    if file.get("error"):
+        found.bad("CWT-302", file["path"], "unreadable", first_line(file["error"]))
+        return
+    if not plan["pusher"]["wanted"]:
+        found.left_out("environment", file["path"])
+        return
+    values = file["values"]
+    differing = {key for key in wanted if (values.get(key) or "") != (wanted[key] or "")}
+    backend = differing & {_pusher.BACKEND_HOST, _pusher.BACKEND_PORT}
+    detail = ", ".join(f"{key} is {_value(values.get(key))}, should be {_value(wanted[key])}" for key in sorted(differing))
+    if not differing:
+        found.good("environment", file["path"], "as planned")
+    elif plan["mode"] == "tailscale" and _targets.is_tailnet_address(values.get("PUSHER_HOST") or ""):
+        found.bad("CWT-704", file["path"], "old address", detail, hop="environment")
+    elif differing & {"PUSHER_HOST", "PUSHER_PORT"}:
+        found.bad("CWT-303", file["path"], "differs", detail)
+    elif not backend and values.get("PUSHER_SCHEME") == "https":
+        found.bad("CWT-304", file["path"], "https", detail)
+    elif not backend:
+        found.bad("CWT-305", file["path"], "differs", detail)
+    if backend:
+        moved = info.get("layout") == _pusher.BUNDLED and _pusher.BACKEND_PORT in backend
+        found.bad("CWT-309" if moved else "CWT-310", file["path"], "breaks the backend", detail)
+    _running_environment(found, plan, info)
+
+
+def _running_environment(found: Rows, plan: Json, info: Json) -> None:
+    values, running = info["env_file"]["values"], info["coolify"]["environment"]
+    wanted = plan["pusher"]["environment"]
+    expected = {key: values.get(key) or "" for key in wanted}
+    stale = _pusher.differing(expected, {key: running.get(key) or "" for key in expected})
+    if stale:
+        found.bad("CWT-306", "container coolify", "differs from .env", ", ".join(stale))
+    else:
+        found.good("environment", "container coolify", "as .env")
+    override = sorted(key for key, value in running.items() if key.startswith("TERMINAL_") and value)
+    if override and (plan["mode"] == "dual" or running.get("TERMINAL_HOST") != wanted["PUSHER_HOST"]):
+        found.bad("CWT-307", "container coolify", "override", ", ".join(override))
+    port = plan["ports"]["app"]
+    if "tailscale" in plan["sides"] and not wanted["PUSHER_PORT"] and port not in (6001, None):
+        found.bad("CWT-308", "SOKETI_PORT", str(port))
+
+
+def _value(value: str | None) -> str:
+    return "not set" if value is None else value or "empty"
+
+
+def _self_heal(found: Rows, plan: Json, info: Json) -> None:
+    unit, thing = info["managed"]["self_heal"], "coolify-websocket"
+    if not plan["self_heal"]["wanted"]:
+        found.left_out("self-heal", thing)
+        return
+    state = unit["state"] or {}
+    if not unit["installed"]:
+        found.bad("CWT-401", thing, "missing")
+    elif unit["active_state"] == "failed":
+        found.bad("CWT-402", thing, "failed")
+    elif unit["active_state"] not in ("active", "activating", "reloading"):
+        found.bad("CWT-403", thing, str(unit["active_state"]))
+    elif not unit["enabled"]:
+        found.bad("CWT-404", thing, "not enabled")
+    elif state.get("refusals"):
+        found.bad("CWT-405", thing, "refused", first_line(state["refusals"][-1].get("reason")))
+    elif state.get("connected") is False and state.get("status") != "starting":
+        found.bad("CWT-406", thing, "waiting for Docker", first_line(state.get("status")))
+    else:
+        found.good("self-heal", thing, "active")

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where to look from each side, as targets for real handshakes, each named for its hop.
+
+Private to this collection: no stability is promised to anybody outside it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+from ..tailnet import _tailscale
+
+VIEWS = ("host", "control", "tailnet", "outside")
+_PATHS = (("terminal", "/terminal/ws"), ("app", "/app/"))
+
+Json = t.Mapping[str, t.Any]
+
+
+def targets(
+    plan: Json,
+    info: Json,
+    view: str,
+    connect_to: t.Mapping[str, str] | None = None,
+    addresses: t.Sequence[str] = (),
+) -> list[dict[str, t.Any]]:
+    """Return the targets for the module ``websocket_info``, each named for its hop.
+
+    :param plan: the access plan.
+    :param info: what ``coolify_info`` returned.
+    :param view: one of ``VIEWS``, the side that is looked from.
+    :param connect_to: addresses to connect to in place of what a name resolves to.
+    :param addresses: public addresses or names of the host; for the outside, which must find the ports closed there.
+    :raises ValueError: for an unknown view.
+    """
+    if view not in VIEWS:
+        raise ValueError("view is {!r}. Set it to one of {}.".format(view, ", ".join(VIEWS)))
+    if view == "host":
+        return _on_host(plan, info)
+    if view == "tailnet":
+        return _on_tailnet(plan)
+    found = []
+    domain = plan.get("domain")
+    if domain and "domain" in plan["sides"]:
+        base = "{scheme}://{host}".format(**domain)
+        found = _both("domain", base, base, connect_to=(connect_to or {}).get(domain["host"]))
+    if view == "outside" and plan["firewall"]["wanted"]:
+        ports = plan["ports"]
+        for address in addresses:
+            if not is_tailnet_address(address):
+                base = f"http://{bracketed(address)}"
+                found += _published("firewall", base, ports, expect="closed")
+    return found
+
+
+def _on_host(plan: Json, info: Json) -> list[dict[str, t.Any]]:
+    found = []
+    ports, domain, kind = plan["ports"], plan.get("domain"), (info.get("proxy") or {}).get("kind")
+    if ports["http"] and plan["nginx"]["wanted"]:
+        base = "http://{}:{}".format(_bound(info, "http"), ports["http"])
+        found += _both("nginx", base, base)
+    found += _published("realtime", f"http://{_bound(info, 'app')}", ports)
+    if domain and (kind == "caddy" or (kind == "traefik" and plan["traefik"]["wanted"])):
+        schemes = plan["traefik"]["entrypoints"] if kind == "traefik" else [domain["scheme"]]
+        for scheme in schemes:
+            base = "{}://{}".format(scheme, domain["host"])
+            # The certificate is proved where people come in; behind a tunnel the proxy often has none for the name.
+            found += _both(kind, base, base, connect_to="127.0.0.1", validate_certs=False)
+    return found
+
+
+def _on_tailnet(plan: Json) -> list[dict[str, t.Any]]:
+    tailnet, ports = plan.get("tailscale"), plan["ports"]
+    if not tailnet or "tailscale" not in plan["sides"]:
+        return []
+    address = f"http://{bracketed(tailnet['ipv4'] or tailnet['ipv6'])}"
+    page = "{}:{}".format(address, ports["http"])
+    by_page = _both("tailscale", page, page) if ports["http"] and plan["nginx"]["wanted"] else []
+    return by_page + _published("tailscale", address, ports)
+
+
+def _both(hop: str, terminal: str, app: str, **options: t.Any) -> list[dict[str, t.Any]]:
+    bases = {"terminal": terminal, "app": app}
+    return [dict(options, name=hop, kind=kind, url=bases[kind] + path) for kind, path in _PATHS]
+
+
+def _published(hop: str, base: str, ports: Json, **options: t.Any) -> list[dict[str, t.Any]]:
+    return [dict(options, name=hop, kind=kind, url=f"{base}:{ports[kind]}{path}") for kind, path in _PATHS if ports[kind]]
+
+
+def _bound(info: Json, name: str) -> str:
+    """The address at which the host itself finds a published port: loopback, where that is among them (fact 53)."""
+    addresses = (info.get("addresses") or {}).get(name) or []
+    for anywhere, loopback in (("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")):
+        if anywhere in addresses:
+            return loopback
+    return bracketed(addresses[0]) if addresses else "127.0.0.1"
+
+
+def bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def is_tailnet_address(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in ipaddress.ip_network(network) for network in (_tailscale.IPV4_RANGE, _tailscale.IPV6_RANGE))
