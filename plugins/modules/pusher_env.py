@@ -17,10 +17,15 @@ description:
     there. Owner, mode and extended attributes stay, and a symbolic link is followed.
   - A write that was cut short is noticed by the next run, which puts the bytes from before back and goes on from there.
   - A change by somebody else during the run is noticed, and nothing is overwritten then.
-  - The running container has the values that were in the file when it was created. Use
-    M(selfhosted.coolify.coolify_container) to create it again where they differ.
+  - A container keeps the variables that it was created with, whatever the file says later. Where those of Coolify's
+    differ, it is created again, by Docker Compose, from the project and files that it was made from. No other service is
+    touched, nothing is pulled, and the registry and the tag of its image are pinned to those that it runs.
+  - Waits until no deployment runs before anything is changed, and until the container is healthy after.
+  - On failure, the file is put back, the container is created from it, and the module fails with the last lines of the
+    container's log, without secrets.
 extends_documentation_fragment:
   - selfhosted.coolify.attributes
+  - selfhosted.coolify.docker
 options:
   path:
     description: The file.
@@ -53,14 +58,33 @@ options:
       - It is removed with the last thing in it.
     type: path
     default: /var/lib/coolify-websocket
-  note_pending:
-    description:
-      - Whether to leave a note in O(state_dir) when O(state=absent) changed the file. It says that the container has to
-        be created again, and M(selfhosted.coolify.coolify_container) takes it away.
+  container:
+    description: Coolify's container. Where there is none, the file alone is edited.
+    type: str
+    default: coolify
+  recreate:
+    description: Whether to create the container again where it differs. If not, RV(pending) says what it has not taken over.
     type: bool
-    default: false
-seealso:
-  - module: selfhosted.coolify.coolify_container
+    default: true
+  timeout:
+    description: For how many seconds to wait for the new container to be healthy.
+    type: float
+    default: 300
+  deployments:
+    description: Whether to wait for running deployments, which would be cut off, or to ignore them.
+    type: str
+    choices: [wait, ignore]
+    default: wait
+  deployment_timeout:
+    description: For how many seconds to wait for running deployments.
+    type: float
+    default: 600
+  database:
+    description: The container of the instance's PostgreSQL, which knows what is being deployed.
+    type: str
+    default: coolify-db
+requirements:
+  - To create the container again, the Docker client with its Compose plugin on the host, as Coolify installs them.
 author:
   - selfhosted.coolify contributors (@selfhosted)
 """
@@ -106,9 +130,20 @@ backup_file:
   type: str
   sample: /var/lib/coolify-websocket/env-1f0c5d8e2b7a9c34-20260101T120000-0.backup
 pending:
-  description: Whether a removal has left a note that the container has to be created again.
+  description: The variables that the running container has not taken over.
+  returned: success
+  type: list
+  elements: str
+  sample: [PUSHER_HOST]
+recreated:
+  description: Whether the container was created again, or would be in check mode.
   returned: success
   type: bool
+seconds:
+  description: How long it took from the re-creation until the container was healthy.
+  returned: when the container was created again
+  type: float
+  sample: 8.4
 recovered:
   description: Whether an earlier write had been cut short, so that the bytes from before were put back first.
   returned: success
@@ -119,8 +154,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv, _memory
-from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _pending, _undo
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client, _deployments
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv, _effective, _memory, _recreation
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _undo
 
 
 def main() -> None:
@@ -131,58 +167,101 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "backup": {"type": "bool", "default": True},
             "state_dir": {"type": "path", "default": "/var/lib/coolify-websocket"},
-            "note_pending": {"type": "bool", "default": False},
+            "container": {"type": "str", "default": "coolify"},
+            "recreate": {"type": "bool", "default": True},
+            "timeout": {"type": "float", "default": 300},
+            "deployments": {"type": "str", "choices": ["wait", "ignore"], "default": "wait"},
+            "deployment_timeout": {"type": "float", "default": 600},
+            "database": {"type": "str", "default": "coolify-db"},
+            "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
         },
         required_if=[("state", "present", ("values",))],
         supports_check_mode=True,
     )
     path, state_dir = module.params["path"], module.params["state_dir"]
     try:
+        container = _container(module)
         with _inplace_file.InPlaceFile(path, state_dir) as file:
-            if module.params["state"] == "present":
-                _present(module, file)
-            else:
-                _absent(module, file)
+            environment = _effective.Environment(file, _memory.EnvMemory(state_dir, file.path), container)
+            _ensure(module, file, environment, container)
     except FileNotFoundError:
         module.fail_json(msg=f"path: {path} does not exist; set it to the .env in the folder source of Coolify's data")
     except _dotenv.DotenvError as error:
         module.fail_json(msg=f"{path}: {error}")
-    except (_inplace_file.ChangedMeanwhileError, _inplace_file.LockedError, _undo.DamagedStoreError) as error:
+    except _client.EngineError as error:
+        module.fail_json(msg=f"docker_socket: {error}. The file was not changed; to edit it alone, set recreate to false")
+    except (
+        _inplace_file.ChangedMeanwhileError,
+        _inplace_file.LockedError,
+        _undo.DamagedStoreError,
+        _recreation.RecreationError,
+    ) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename or path}: {error.strerror}; the file was not changed")
 
 
-def _present(module: AnsibleModule, file: _inplace_file.InPlaceFile) -> None:
-    recovered = file.cut_short() is not None
-    before = file.read()
-    after, changed_keys = _dotenv.edit(before, _wanted(module))
-    if not module.check_mode:
-        file.recover()
-        if after != before:
-            memory = _memory.EnvMemory(module.params["state_dir"], file.path)
-            memory.remember(before, after)
-            if module.params["backup"]:
-                file.back_up(before)
-            file.write(before, after)
-    _exit(module, file, before, after, changed_keys, recovered or after != before, recovered)
+def _container(module: AnsibleModule) -> _recreation.Container | None:
+    params = module.params
+    try:
+        container = _recreation.Container(params["docker_socket"], params["container"], params["path"])
+    except _client.EngineError:
+        if params["recreate"]:
+            raise
+        return None
+    return container if container.exists else None
 
 
-def _absent(module: AnsibleModule, file: _inplace_file.InPlaceFile) -> None:
-    memory = _memory.EnvMemory(module.params["state_dir"], file.path)
-    recovered = file.cut_short() is not None
-    kept = recovered or memory.exists() or file.latest_backup() is not None
-    before = file.read()
-    after = memory.original(before)
+def _ensure(
+    module: AnsibleModule,
+    file: _inplace_file.InPlaceFile,
+    environment: _effective.Environment,
+    container: _recreation.Container | None,
+) -> None:
+    params = module.params
+    present = params["state"] == "present"
+    change = environment.wanted(_wanted(module)) if present else environment.given_back()
+    recreated = params["recreate"] and bool(change.pending)
+    result: dict[str, t.Any] = {}
     if not module.check_mode:
-        file.recover()
-        if after != before:
-            if module.params["note_pending"]:
-                _pending.note(module.params["state_dir"])
-            file.write(before, after)
-        memory.forget()
-        file.forget()
-    _exit(module, file, before, after, _dotenv.edited_keys(before, after), kept or after != before, recovered)
+        if recreated and container is not None:
+            _let_deployments_end(module)
+            container.prepare(module.get_bin_path("docker", required=True))
+        seconds = environment.carry_out(change, params["backup"], recreated, params["timeout"])
+        if seconds is not None:
+            result["seconds"] = seconds
+    found = _dotenv.values(change.after)
+    module.exit_json(
+        changed=change.after != change.before or change.recovered or change.kept or recreated,
+        changed_keys=change.keys,
+        values={key: found.get(key) for key in sorted(_dotenv.NON_SECRET_KEYS)},
+        backup_file=file.latest_backup(),
+        pending=[] if recreated else change.pending,
+        recreated=recreated,
+        recovered=change.recovered,
+        diff=_diff(params["path"], change, recreated, container),
+        **result,
+    )
+
+
+def _let_deployments_end(module: AnsibleModule) -> None:
+    params = module.params
+    if params["deployments"] == "ignore":
+        return
+    engine = _client.Engine(params["docker_socket"])
+    try:
+        found = _deployments.wait(engine, params["database"], params["deployment_timeout"])
+    except _deployments.UnknownError as error:
+        module.fail_json(
+            msg=f"deployments: cannot tell whether Coolify is deploying something, since {error}. Nothing was changed. See "
+            "that it answers, or set coolify_pusher_deployments to ignore"
+        )
+    if found:
+        module.fail_json(
+            msg=f"deployment_timeout: after {params['deployment_timeout']:g} s Coolify is still deploying "
+            f"({', '.join(found)}). Nothing was changed. Let it end or cancel it in Coolify, set "
+            "coolify_pusher_deployment_timeout higher, or coolify_pusher_deployments to ignore"
+        )
 
 
 def _wanted(module: AnsibleModule) -> dict[str, str | None]:
@@ -194,39 +273,29 @@ def _wanted(module: AnsibleModule) -> dict[str, str | None]:
     return wanted
 
 
-def _shown(data: bytes, changed_keys: t.Sequence[str], other: str) -> str:
-    found = _dotenv.values(data)
-    lines = []
-    for key in changed_keys:
-        if key in found:
-            lines.append(f"{key}={found[key] if key in _dotenv.NON_SECRET_KEYS else other}\n")
-    return "".join(lines)
+def _diff(
+    path: str, change: _effective.Change, recreated: bool, container: _recreation.Container | None
+) -> list[dict[str, str]]:
+    before, after = _dotenv.values(change.before), _dotenv.values(change.after)
+    entries = [_entry(path, before, after, change.keys)]
+    if recreated and container is not None:
+        running = container.environment()
+        entries.append(_entry("environment of the container", running, change.expected, change.pending))
+    return entries
 
 
-def _exit(
-    module: AnsibleModule,
-    file: _inplace_file.InPlaceFile,
-    before: bytes,
-    after: bytes,
-    changed_keys: list[str],
-    changed: bool,
-    recovered: bool,
-) -> None:
-    found = _dotenv.values(after)
-    module.exit_json(
-        changed=changed,
-        changed_keys=changed_keys,
-        values={key: found.get(key) for key in sorted(_dotenv.NON_SECRET_KEYS)},
-        backup_file=file.latest_backup(),
-        pending=_pending.noted(module.params["state_dir"]),
-        recovered=recovered,
-        diff={
-            "before_header": module.params["path"],
-            "after_header": module.params["path"],
-            "before": _shown(before, changed_keys, "(hidden)"),
-            "after": _shown(after, changed_keys, "(hidden, changed)"),
-        },
-    )
+def _entry(header: str, before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any], keys: t.Sequence[str]) -> dict[str, str]:
+    return {
+        "before_header": header,
+        "after_header": header,
+        "before": _shown(before, keys, "(hidden)"),
+        "after": _shown(after, keys, "(hidden, changed)"),
+    }
+
+
+def _shown(found: t.Mapping[str, t.Any], keys: t.Sequence[str], other: str) -> str:
+    present = [key for key in keys if found.get(key) is not None]
+    return "".join(f"{key}={found[key] if key in _dotenv.NON_SECRET_KEYS else other}\n" for key in present)
 
 
 if __name__ == "__main__":

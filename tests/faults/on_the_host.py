@@ -24,8 +24,8 @@ MANAGED = ("PUSHER_HOST=", "PUSHER_PORT=")
 # Each run has an edit to make: it goes from one of these to the other.
 WANTED = {
     "pusher_env": [
-        {"values": {"PUSHER_HOST": "a.example.com", "PUSHER_PORT": "443"}},
-        {"values": {"PUSHER_HOST": "coolify-of-a-longer-name.example.com", "PUSHER_PORT": None}},
+        {"values": {"PUSHER_HOST": "a.example.com", "PUSHER_PORT": "443"}, "recreate": False},
+        {"values": {"PUSHER_HOST": "coolify-of-a-longer-name.example.com", "PUSHER_PORT": None}, "recreate": False},
     ],
     "nginx_snippet": [{"read_timeout": 3600}, {"read_timeout": 7200}],
 }

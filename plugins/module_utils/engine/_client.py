@@ -223,7 +223,7 @@ class Engine:
         query = f"filters={_quote(json.dumps(filters or {}))}"
         if since is not None:
             query += f"&since={_quote(since)}"
-        connection, rest = self._open("GET", f"{self._negotiated()}/events?{query}")
+        connection, rest, _left = self._open("GET", f"{self._negotiated()}/events?{query}")
         return Events(connection, rest, self._path)
 
     def _archive(self, container: str, path: str) -> bytes:
@@ -255,14 +255,15 @@ class Engine:
         negotiated: bool = True,
     ) -> bytes:
         prefix = self._negotiated() if negotiated else ""
-        connection, rest = self._open(method, prefix + target, body, content_type)
+        connection, rest, left = self._open(method, prefix + target, body, content_type)
         with connection:
-            return rest + self._drain(connection)
+            return rest + self._drain(connection, left)
 
     def _open(
         self, method: str, target: str, body: bytes | None = None, content_type: str = "application/json"
-    ) -> tuple[socket.socket, bytes]:
-        """Sends a request and reads the head of its answer: the connection, and what came of the body already."""
+    ) -> tuple[socket.socket, bytes, int | None]:
+        """Sends a request and reads the head of its answer: the connection, what came of the body already, and how
+        many bytes of it are left; None where it goes on until the connection ends."""
         head = [f"{method} {target} HTTP/1.0", "Host: docker"]
         if body is not None:
             head += [f"Content-Type: {content_type}", f"Content-Length: {len(body)}"]
@@ -279,24 +280,32 @@ class Engine:
                 answer += chunk
             lines, rest = answer.split(b"\r\n\r\n", 1)
             status = int(lines.split(None, 2)[1])
+            length = 0 if method == "HEAD" else _content_length(lines)
+            left = None if length is None else length - len(rest)
             if status >= 400:
-                raise EngineError(_message(rest + self._drain(connection)), status)
+                raise EngineError(_message(rest + self._drain(connection, left)), status)
         except EngineError:
             connection.close()
             raise
         except (OSError, ValueError, IndexError) as error:
             connection.close()
             raise EngineUnavailable(f"no Docker engine answers at {self._path}: {_reason(error)}") from error
-        return connection, rest
+        return connection, rest, left
 
-    def _drain(self, connection: socket.socket) -> bytes:
+    def _drain(self, connection: socket.socket, left: int | None) -> bytes:
+        """What is left of a body. No further than to its end, since an engine that has answered, and has not read the
+        padding behind an archive, may end the connection by a reset."""
         chunks: list[bytes] = []
         try:
-            while True:
+            while left is None or left > 0:
                 chunk = connection.recv(65536)
+                if not chunk and left:
+                    raise EngineUnavailable(f"the answer of {self._path} ended {left} bytes too early")
                 if not chunk:
-                    return b"".join(chunks)
+                    break
                 chunks.append(chunk)
+                left = None if left is None else left - len(chunk)
+            return b"".join(chunks)
         except OSError as error:
             raise EngineUnavailable(f"the answer of {self._path} broke off: {_reason(error)}") from error
 
@@ -328,6 +337,14 @@ def _demultiplex(stream: bytes) -> bytes:
         output.append(stream[position + 8 : position + 8 + length])
         position += 8 + length
     return b"".join(output)[:_OUTPUT_LIMIT]
+
+
+def _content_length(head: bytes) -> int | None:
+    for line in head.split(b"\r\n")[1:]:
+        name, _colon, value = line.partition(b":")
+        if name.strip().lower() == b"content-length" and value.strip().isdigit():
+            return int(value)
+    return None
 
 
 def _numbers(version: str) -> tuple[int, int]:

@@ -73,7 +73,8 @@ class Compose:
         self._docker = docker
         self._recipe = made
         self._timeout = timeout
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("COMPOSE_", "DOCKER_"))}
+        # Nothing else of this process's: a variable of the task's environment would win over .env.
+        own = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self._environment = {**own, "DOCKER_HOST": f"unix://{socket}", **dict(made.variables)}
 
     def check_image(self, image_id: str) -> None:

@@ -42,16 +42,21 @@ class EnvMemory:
             if exact is not None and _text(current) == exact.written:
                 return _bytes(exact.original)
         merged = _undo.original(memory, _text(current))
-        original, written = _bytes(memory.original), _bytes(memory.written)
-        # A run that was cut may have left a memory of what it never wrote; the variables that browsers see are ours anyway.
-        ours = _dotenv.NON_SECRET_KEYS.intersection(_dotenv.edited_keys(original, current))
-        keys = ours.union(_dotenv.edited_keys(original, written))
-        put_back = _dotenv.put_back(current, original, keys)
+        original = _bytes(memory.original)
+        put_back = _dotenv.put_back(current, original, self.keys())
         # Line by line is nearest to the bytes of before, but only knows lines: where it disagrees about a variable, as
         # it may after the file was sorted, key by key is right.
         if merged is not None and not _dotenv.edited_keys(_bytes(merged), put_back):
             return _bytes(merged)
         return put_back
+
+    def keys(self) -> list[str]:
+        """The keys that we wrote, or were about to write where a run was cut: they are ours, and no others."""
+        edits = [_dotenv.edited_keys(_bytes(memory.original), _bytes(memory.written)) for memory in self._memories()]
+        return sorted({key for keys in edits for key in keys})
+
+    def _memories(self) -> list[_undo.Memory]:
+        return [memory for memory in (self._store.load(), self._unwritten.load()) if memory is not None]
 
     def forget(self) -> None:
         self._unwritten.forget()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import struct
 import tarfile
 import threading
@@ -206,3 +207,34 @@ def test_environment_of_a_container():
     inspected = {"Config": {"Env": ["A=1", "B=x=y", "C="]}}
     assert docker_engine.environment(inspected) == {"A": "1", "B": "x=y", "C": ""}
     assert docker_engine.environment({"Config": {"Env": None}}) == {}
+
+
+def once(path, reply, reads):
+    """A server that reads this many bytes of one request, answers, and ends the connection."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen()
+
+    def serve():
+        connection, _address = listener.accept()
+        with connection:
+            connection.recv(reads)
+            connection.sendall(reply)
+        listener.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    engine = docker_engine.Engine(str(path), 2.0)
+    engine._prefix = "/v1.41"
+    return engine
+
+
+def test_an_answer_is_whole_although_the_engine_did_not_read_to_the_end(tmp_path):
+    """The padding behind an archive: Linux resets a connection that is closed with unread bytes in it."""
+    engine = once(tmp_path / "socket", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 64)
+    engine.write_file("c", "/etc/nginx/x", b"x" * 5000, 0o644, 9999, 9999)
+
+
+def test_an_answer_that_ends_early_is_no_answer(tmp_path):
+    engine = once(tmp_path / "socket", b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}", 4096)
+    with pytest.raises(docker_engine.EngineUnavailable, match="18 bytes too early"):
+        engine.inspect("c")

@@ -91,3 +91,21 @@ def test_a_run_that_was_cut_before_it_wrote_costs_no_order(memory):
     assert memory.original(after) == data
     memory.remember(after, _dotenv.edit(after, TAILNET).data)
     assert memory.original(after) == data
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        lambda data: data + b"TERMINAL_HOST=term.example.com\n",
+        lambda data: data.replace(b"TERMINAL_PORT=6002", b"TERMINAL_PORT=6003"),
+        lambda data: data.replace(b"TERMINAL_PORT=6002\n", b""),
+    ],
+)
+def test_a_variable_that_we_never_wrote_is_not_ours(memory, theirs):
+    """Field case E1."""
+    before = INSTALLED + b"TERMINAL_PORT=6002\n"
+    current = theirs(rewritten(edited(memory, before, DOMAIN)))
+    assert memory.original(current) == _dotenv.put_back(current, before, DOMAIN)
+    assert {key for key in _dotenv.edited_keys(before, memory.original(current)) if key.startswith("TERMINAL_")} == {
+        key for key in _dotenv.edited_keys(before, current) if key.startswith("TERMINAL_")
+    }

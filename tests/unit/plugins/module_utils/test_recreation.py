@@ -1,4 +1,4 @@
-"""The re-creation against a stand-in for the docker client, which writes down how it is called."""
+"""Variables made effective, against a stand-in for the docker client, which writes down how it is called."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import json
 import pytest
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _compose
-from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _recreation
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _effective, _memory, _recreation
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file
 
 IMAGE_ID = "sha256:1111"
 DOCKER = """#!/bin/sh
-echo "$LATEST_IMAGE $REGISTRY_URL $DOCKER_HOST ${COMPOSE_FILE-unset} $*" >> "$(dirname "$0")/calls"
+echo "$LATEST_IMAGE $REGISTRY_URL $DOCKER_HOST ${COMPOSE_FILE-unset} ${APP_PORT-unset} $*" >> "$(dirname "$0")/calls"
 case "$*" in
     *"config --images") cat "$(dirname "$0")/images" ;;
     "image inspect"*) echo sha256:1111 ;;
@@ -30,9 +31,8 @@ class Host:
     def __init__(self, folder):
         self.folder = folder
         self.env = folder / ".env"
-        self.env.write_bytes(AFTER)
-        self.backup = folder / "backup"
-        self.backup.write_bytes(BEFORE)
+        self.env.write_bytes(BEFORE)
+        self.state = folder / "state"
         for name in ("docker-compose.yml", "docker-compose.prod.yml"):
             (folder / name).write_text("services: {}\n")
         (folder / "images").write_text("postgres:15-alpine\ncoollabsio/coolify:4.3.0\n")
@@ -43,6 +43,7 @@ class Host:
         self.environment = ["PUSHER_HOST=coolify.example.com"]
         self.image = "docker.io/coollabsio/coolify:4.3.0"
         self.started = False
+        self.meanwhile = lambda: None
 
     def labels(self):
         files = ",".join(str(self.folder / name) for name in ("docker-compose.yml", "docker-compose.prod.yml"))
@@ -56,6 +57,9 @@ class Host:
 
     def inspect(self, _name):
         first, self.started = not self.started, True
+        if not first:
+            meanwhile, self.meanwhile = self.meanwhile, lambda: None
+            meanwhile()
         state = {"Status": "running"} if first else self.states.pop(0) if len(self.states) > 1 else self.states[0]
         environment = ["PUSHER_HOST=203.0.113.7"] if first else self.environment
         config = {"Image": self.image, "Labels": self.labels(), "Env": [*environment, "DB_PASSWORD=hunter22"]}
@@ -67,9 +71,14 @@ class Host:
     def ups(self):
         return [call for call in self.calls() if " up " in call]
 
-    def recreate(self, timeout=0.2, restore=True):
-        container = _recreation.Container("/run/docker.sock", "coolify", str(self.env), str(self.folder / "state"))
-        return container.recreate(str(self.client), WANTED, timeout, str(self.backup) if restore else None)
+    def make_effective(self, timeout=0.2, meanwhile=lambda: None):
+        container = _recreation.Container("/run/docker.sock", "coolify", str(self.env))
+        with _inplace_file.InPlaceFile(str(self.env), str(self.state)) as file:
+            environment = _effective.Environment(file, _memory.EnvMemory(str(self.state), file.path), container)
+            change = environment.wanted(WANTED)
+            container.prepare(str(self.client))
+            self.meanwhile = meanwhile
+            return environment.carry_out(change, backup=False, recreate=True, timeout=timeout)
 
 
 @pytest.fixture
@@ -78,14 +87,16 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setattr(_recreation._client, "Engine", lambda _socket: host)
     monkeypatch.setattr(_recreation, "_PAUSE", 0.01)
     monkeypatch.setenv("COMPOSE_FILE", "/somebody/elses.yml")
+    monkeypatch.setenv("APP_PORT", "9999")
     return host
 
 
 def test_makes_one_container_anew_as_it_was_made(host):
-    assert host.recreate() >= 0
+    """Field case E2: nothing of the task's own environment reaches Compose."""
+    assert host.make_effective() >= 0
     (call,) = host.ups()
     pinned, _colon, arguments = call.partition(" compose ")
-    assert pinned == "4.3.0 docker.io unix:///run/docker.sock unset"
+    assert pinned == "4.3.0 docker.io unix:///run/docker.sock unset unset"
     folder = host.folder
     assert arguments.split() == [
         *("--project-name", "source", "--project-directory", str(folder), "--env-file", str(host.env)),
@@ -122,11 +133,12 @@ def test_goes_back_where_it_does_not_come_up(host, states, reason):
     if "healthy 0.2" in reason:
         host.states = states
     with pytest.raises(_recreation.RecreationError, match=reason) as caught:
-        host.recreate()
+        host.make_effective()
     message = str(caught.value)
     assert host.env.read_bytes() == BEFORE
     assert len(host.ups()) == 2
     assert "is what it was before" in message
+    assert not host.state.exists()
     assert ("It runs with it again" in message) == ("healthy 0.2" not in reason)
     assert "cannot connect with (hidden) as coolify" in message
     assert "hunter22" not in message
@@ -135,7 +147,7 @@ def test_goes_back_where_it_does_not_come_up(host, states, reason):
 def test_hides_what_compose_says_of_secrets(host):
     (host.folder / "refuse").touch()
     with pytest.raises(_recreation.RecreationError) as caught:
-        host.recreate()
+        host.make_effective()
     assert "bad APP_KEY=(hidden)" in str(caught.value)
     assert "topsecret" not in str(caught.value)
     assert host.env.read_bytes() == BEFORE
@@ -144,24 +156,41 @@ def test_hides_what_compose_says_of_secrets(host):
 def test_a_value_that_something_else_sets_is_a_failure(host):
     host.environment = ["PUSHER_HOST=fixed"]
     with pytest.raises(_recreation.RecreationError, match=r"another PUSHER_HOST.*docker-compose\.custom\.yml"):
-        host.recreate()
+        host.make_effective()
     assert host.env.read_bytes() == BEFORE
 
 
-def test_keeps_what_somebody_else_changed_since_the_backup(host):
-    host.env.write_bytes(AFTER + b"MINE=1\n")
+def test_keeps_what_somebody_else_changed_meanwhile(host):
     host.states = [{"Status": "exited", "ExitCode": 1}]
     with pytest.raises(_recreation.RecreationError, match="either"):
-        host.recreate()
+        host.make_effective(meanwhile=lambda: host.env.write_bytes(AFTER + b"MINE=1\n"))
     assert host.env.read_bytes() == BEFORE + b"MINE=1\n"
 
 
-def test_without_a_backup_the_file_stays(host):
-    host.states = [{"Status": "exited", "ExitCode": 1}]
-    with pytest.raises(_recreation.RecreationError, match="no backup"):
-        host.recreate(restore=False)
+def test_goes_back_whatever_fails(host):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        host.make_effective(meanwhile=interrupt)
+    assert host.env.read_bytes() == BEFORE
+    assert not host.state.exists()
+
+
+def test_a_removal_that_was_cut_before_the_recreation_is_finished_by_the_next(host):
+    host.make_effective()
     assert host.env.read_bytes() == AFTER
-    assert len(host.ups()) == 1
+    # Cut after the file: the container still has what we wrote.
+    host.env.write_bytes(BEFORE)
+    container = _recreation.Container("/run/docker.sock", "coolify", str(host.env))
+    with _inplace_file.InPlaceFile(str(host.env), str(host.state)) as file:
+        environment = _effective.Environment(file, _memory.EnvMemory(str(host.state), file.path), container)
+        change = environment.given_back()
+        assert (change.before, change.after, change.pending) == (BEFORE, BEFORE, ["PUSHER_HOST"])
+        container.prepare(str(host.client))
+        host.environment = ["PUSHER_HOST=203.0.113.7"]
+        assert environment.carry_out(change, backup=False, recreate=True, timeout=0.2) is not None
+    assert not host.state.exists()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +205,7 @@ def test_without_a_backup_the_file_stays(host):
 def test_touches_nothing_where_the_same_image_would_not_come_back(host, change, reason):
     change(host)
     with pytest.raises(_recreation.RecreationError, match=reason):
-        host.recreate()
+        host.make_effective()
     assert not (host.folder / "calls").exists() or host.ups() == []
     assert host.env.read_bytes() == BEFORE
 

@@ -1,0 +1,118 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: no promise is made to anybody else.
+
+Variables made effective: written into .env and taken over by the container, or, where either fails, as they were before.
+A Coolify that runs with the old values is worth more than one that does not run.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ..keeper import _inplace_file
+from . import _dotenv, _memory, _pusher, _recreation
+
+
+class Change(t.NamedTuple):
+    """What is to be done: the file's bytes, the keys that they differ in, what the container must have (None: must not),
+    and those of its keys that the running one has another value of.
+
+    `recovered`: an earlier write had been cut short. `removal`: all that is kept is to be forgotten in the end, and
+    `kept`: there is something to forget.
+    """
+
+    before: bytes
+    after: bytes
+    keys: list[str]
+    expected: dict[str, str | None]
+    pending: list[str]
+    recovered: bool
+    removal: bool = False
+    kept: bool = False
+
+
+class Environment:
+    """The .env in `file`, what it was before in `memory`, and the container made from it, None where there is none."""
+
+    def __init__(
+        self, file: _inplace_file.InPlaceFile, memory: _memory.EnvMemory, container: _recreation.Container | None
+    ) -> None:
+        self._file = file
+        self._memory = memory
+        self._container = container
+
+    def wanted(self, values: _pusher.Values) -> Change:
+        """What it takes to have these values; None for a key that must not be there. Raises DotenvError and OSError."""
+        before = self._file.read()
+        after, keys = _dotenv.edit(before, values)
+        return self._change(before, after, keys, dict(values))
+
+    def given_back(self) -> Change:
+        """What it takes to have the values from before our first edit. Raises DotenvError, DamagedStoreError and OSError."""
+        before = self._file.read()
+        after = self._memory.original(before)
+        found, keys = _dotenv.values(after), _dotenv.edited_keys(before, after)
+        kept = self._memory.exists() or self._file.latest_backup() is not None
+        # As long as it is remembered, so that a removal that was cut before the re-creation is finished by the next.
+        expected = {key: found.get(key) for key in (*self._memory.keys(), *keys)}
+        change = self._change(before, after, keys, expected)
+        return change._replace(removal=True, kept=kept or change.recovered)
+
+    def _change(self, before: bytes, after: bytes, keys: list[str], expected: dict[str, str | None]) -> Change:
+        recovered = self._file.cut_short() is not None
+        running = self._container.environment() if self._container else None
+        pending = [] if running is None else _pusher.differing(expected, running)
+        return Change(before, after, keys, expected, pending, recovered)
+
+    def carry_out(self, change: Change, backup: bool, recreate: bool, timeout: float) -> float | None:
+        """Do it. Returns the seconds that the re-creation took; None without one.
+
+        :param backup: whether to keep a copy of the file as it is.
+        :param recreate: whether the container, which was prepared for it, is to take over what is pending.
+        :param timeout: seconds until the new container must be healthy.
+        :raises RecreationError: it did not come up so; the file is as before, and the container made from it.
+        :raises ChangedMeanwhileError: somebody else wrote the file; nothing was overwritten.
+        """
+        remembered = self._memory.exists()
+        self._file.recover()
+        if change.after != change.before:
+            if not change.removal:
+                self._memory.remember(change.before, change.after)
+            if backup:
+                self._file.back_up(change.before)
+            self._file.write(change.before, change.after)
+        seconds = self._recreate(change, remembered, timeout) if recreate and change.pending else None
+        if change.removal:
+            self._memory.forget()
+            self._file.forget()
+        return seconds
+
+    def _recreate(self, change: Change, remembered: bool, timeout: float) -> float:
+        if self._container is None:
+            raise ValueError("nothing is pending where there is no container")
+        started = time.monotonic()
+        try:
+            reason = self._container.recreate(change.expected, timeout)
+        except BaseException:
+            self._go_back(change, remembered)
+            raise
+        if not reason:
+            return round(time.monotonic() - started, 1)
+        log = self._container.log()
+        self._go_back(change, remembered)
+        again = self._container.recreate({}, timeout)
+        came = " It runs with it again." if not again else f" It did not come up with it either: {again}."
+        message = f"The container {reason}. {self._file.path} is what it was before.{came}"
+        raise _recreation.RecreationError(self._container.redacted(f"{message}\nIts last log lines were:\n{log}"))
+
+    def _go_back(self, change: Change, remembered: bool) -> None:
+        current = self._file.read()
+        # Together with what somebody else changed since.
+        before = change.before if current == change.after else _dotenv.put_back(current, change.before, change.keys)
+        if before != current:
+            self._file.write(current, before)
+        if not remembered:
+            self._memory.forget()
