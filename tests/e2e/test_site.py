@@ -12,8 +12,15 @@ DUAL = {"coolify_access": "dual"}
 state: dict[str, t.Any] = {}
 
 
+def bare_paths(lab) -> str:
+    """What the page's port answers on the two prefixes without their slash."""
+    asked = "curl -s -o /dev/null -w '%{http_code} %{redirect_url}\\n' http://127.0.0.1:8000"
+    return lab.shell(f"for path in /app /apps; do {asked}$path; done")
+
+
 def test_untreated_host_is_red_with_named_causes(lab):
     state["untreated"] = lab.snapshot()
+    state["bare paths"] = bare_paths(lab)
     run = lab.play("playbooks/verify.yml", **DUAL)
     assert run.code != 0
     for hop in ("nginx", "tunnel", "firewall", "environment", "self-heal"):
@@ -31,6 +38,10 @@ def test_run_does_what_check_mode_said(lab):
     run = lab.play("playbooks/site.yml", "--diff", **DUAL)
     assert run.code == 0, run.text
     assert run.changed[lab.host] == state["predicted"]
+
+
+def test_paths_that_only_look_alike_answer_as_before(lab):
+    assert bare_paths(lab) == state["bare paths"]
 
 
 def test_second_run_changes_nothing(lab):

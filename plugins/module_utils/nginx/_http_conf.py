@@ -117,7 +117,7 @@ def apply(
     addresses, separated by blanks; `read_timeout` is in seconds. Raises HttpConfError.
     """
     _validate(routes, resolver, read_timeout)
-    known = _with_upstreams(routes, upstreams)
+    known = _known(text, routes, upstreams)
     copies, others = _outside(text, known)
     foreign = _foreign(others, known, includes or {})
     taken = {location.path for location in foreign}
@@ -159,7 +159,7 @@ def status(
     statements, blocks = _read(text)
     paths = [s.words[-1] for s in statements if s.name == "location" and _inside(s, blocks)]
     if routes is None:
-        known = _with_upstreams(ROUTES, upstreams)
+        known = _known(text, ROUTES, upstreams)
         foreign = _foreign(_outside(text, known)[1], known, includes or {})
         return Status(bool(blocks), None, paths, foreign)
     result = apply(text, routes, resolver, read_timeout, includes, upstreams)
@@ -256,32 +256,39 @@ def _append(
 def _locations(routes: t.Sequence[t.Mapping[str, t.Any]], resolver: str, read_timeout: int) -> list[str]:
     lines: list[str] = []
     for route in routes:
-        modifier = "=" if route["kind"] == "exact" else "^~"
-        lines += [
-            f"location {modifier} {route['path']} {{",
-            f'    if ({_PROBE_VARIABLE} = "@") {{ return 204; }}',
+        body = [
+            f'if ({_PROBE_VARIABLE} = "@") {{ return 204; }}',
             # The name in a variable is looked up per connection, not when nginx starts (fact 4); without `valid`
             # nginx would keep an address for the 600 s that Docker's resolver gives it.
-            f"    resolver {resolver} valid=1s ipv6=off;",
-            "    resolver_timeout 5s;",
-            f"    set $coolify_websocket_upstream {route['upstream']};",
-            f"    proxy_pass http://$coolify_websocket_upstream:{route['port']};",
-            "    proxy_http_version 1.1;",
+            f"resolver {resolver} valid=1s ipv6=off;",
+            "resolver_timeout 5s;",
+            f"set $coolify_websocket_upstream {route['upstream']};",
+            f"proxy_pass http://$coolify_websocket_upstream:{route['port']};",
+            "proxy_http_version 1.1;",
             # Handed on as it came: `Upgrade` for a WebSocket, nothing special for a call of the HTTP API.
-            "    proxy_set_header Upgrade $http_upgrade;",
-            "    proxy_set_header Connection $http_connection;",
-            "    proxy_set_header Host $http_host;",
-            "    proxy_set_header X-Real-IP $remote_addr;",
-            "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-            "    proxy_connect_timeout 5s;",
-            f"    proxy_read_timeout {read_timeout}s;",
-            f"    proxy_send_timeout {read_timeout}s;",
-            "    proxy_socket_keepalive on;",
-            "    proxy_buffering off;",
-            "}",
+            "proxy_set_header Upgrade $http_upgrade;",
+            "proxy_set_header Connection $http_connection;",
+            "proxy_set_header Host $http_host;",
+            "proxy_set_header X-Real-IP $remote_addr;",
+            "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+            "proxy_connect_timeout 5s;",
+            f"proxy_read_timeout {read_timeout}s;",
+            f"proxy_send_timeout {read_timeout}s;",
+            "proxy_socket_keepalive on;",
+            "proxy_buffering off;",
         ]
+        if route["kind"] == "prefix":
+            # Within another location: one that ends in a slash and proxies by itself makes nginx answer the path without
+            # the slash with a redirect, to the port inside the container.
+            body = ["location ~ / {", *_indented(body), "}"]
+        modifier = "=" if route["kind"] == "exact" else "^~"
+        lines += [f"location {modifier} {route['path']} {{", *_indented(body), "}"]
     mark = hashlib.sha256("\n".join(lines).encode("latin-1")).hexdigest()[:16]
     return [line.replace('"@"', f'"{mark}"') for line in lines]
+
+
+def _indented(lines: t.Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
 
 
 def _remembered(before: _Before) -> list[str]:
@@ -390,7 +397,8 @@ def _takes(statement: _syntax.Statement, path: str, served: bool) -> bool:
     modifier, pattern = _location(statement)
     sample = path + "x" if path.endswith("/") else path
     if modifier == "=":
-        return pattern == path
+        # It takes one URL, and so leaves a prefix to the route.
+        return pattern == path and not path.endswith("/")
     if modifier in ("~", "~*"):
         try:
             matches = re.search(pattern, sample, re.IGNORECASE if modifier == "~*" else 0)
@@ -402,17 +410,23 @@ def _takes(statement: _syntax.Statement, path: str, served: bool) -> bool:
     return served and sample.startswith(pattern)
 
 
-def _with_upstreams(
-    routes: t.Sequence[t.Mapping[str, t.Any]], upstreams: t.Collection[str]
+def _known(
+    text: str, routes: t.Sequence[t.Mapping[str, t.Any]], upstreams: t.Collection[str]
 ) -> list[dict[str, t.Any]]:
-    return [dict(route, upstreams=[str(route["upstream"]), *upstreams]) for route in routes]
+    """The routes with all names of their servers, and with the variables that the whole server block sets."""
+    variables = _set_variables(_read(text)[0])
+    return [dict(route, upstreams=[str(route["upstream"]), *upstreams], variables=variables) for route in routes]
+
+
+def _set_variables(statements: t.Iterable[_syntax.Statement]) -> dict[str, str]:
+    return {s.words[1].lstrip("$"): s.words[2] for s in statements if s.name == "set" and len(s.words) == 3}
 
 
 def _serves(statement: _syntax.Statement, route: t.Mapping[str, t.Any]) -> bool:
-    variables = {s.words[1]: s.words[2] for s in statement.walk() if s.name == "set" and len(s.words) == 3}
+    variables = {**route["variables"], **_set_variables(statement.walk())}
     for inner in statement.walk():
         if inner.name == "proxy_pass" and len(inner.words) == 2:
-            target = re.sub(r"\$\w+", lambda name: variables.get(name.group(), name.group()), inner.words[1])
+            target = re.sub(r"\$\{?(\w+)\}?", lambda name: variables.get(name[1], name[0]), inner.words[1])
             names = "|".join(map(re.escape, route["upstreams"]))
             if re.match(rf"http://(?:{names}):{route['port']}(/|$)", target):
                 return True

@@ -323,3 +323,31 @@ def test_what_others_append_to_a_treated_file_survives_its_removal(text, later):
         treated += "\n"
     back = http_conf.remove(treated + later).text
     assert back.endswith(later) or later.strip() == ""
+
+
+def test_an_exact_location_takes_one_url_and_leaves_the_prefix():
+    """Field case E3: the guide's location was adopted, and /app/ left to the application."""
+    text = STOCK + "location /app { proxy_pass http://coolify-realtime:6001; }\nlocation = /app/ { return 204; }\n"
+    result = http_conf.apply(text)
+    assert "/app/" in result.paths
+    assert "location = /app/ { return 204; }" in result.text
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "location ~ ^/app/ { set $u coolify-realtime; proxy_pass http://${u}:6001; gzip off; }",
+        "set $u coolify-realtime;\nlocation ~ ^/app/ { proxy_pass http://$u:6001; gzip off; }",
+        "set $u coolify-realtime:6001;\nlocation ~ ^/app/ { proxy_pass http://${u}; gzip off; }",
+    ],
+)
+def test_a_location_that_does_reach_the_server_is_known_to(location):
+    """Field case E4."""
+    assert [found.served for found in http_conf.apply(STOCK + location + "\n").foreign] == [True]
+
+
+def test_no_location_of_ours_answers_its_path_without_the_slash():
+    """A prefix that ends in a slash and proxies by itself makes nginx redirect, to the port inside the container."""
+    text = http_conf.apply(STOCK).text
+    for block in text.split("location ^~ ")[1:]:
+        assert block.index("location ~ / {") < block.index("proxy_pass")
