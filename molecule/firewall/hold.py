@@ -9,50 +9,48 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import struct
 import sys
 
+from websockets.asyncio.client import ClientConnection, connect
+
 REQUEST = b"GET /ready HTTP/1.1\r\nHost: lab\r\nConnection: keep-alive\r\n\r\n"
-UPGRADE = (
-    "GET {} HTTP/1.1\r\nHost: lab\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
-PING = b'{"event":"pusher:ping","data":{}}'
 
 
-class Connection:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str | None) -> None:
-        self.reader, self.writer, self.path = reader, writer, path
+class Plain:
+    """A connection that is kept alive between requests."""
 
-    @classmethod
-    async def open(cls, target: str) -> Connection:
-        host, port, *path = target.split(",")
-        made = cls(*await asyncio.open_connection(host, int(port)), path[0] if path else None)
-        if made.path is not None:
-            made.writer.write(UPGRADE.format(made.path).encode())
-            head = await made.reader.readuntil(b"\r\n\r\n")
-            if b" 101 " not in head or b"connection_established" not in await made.frame():
-                raise OSError(f"{target}: {head!r}")
-        return made
-
-    async def frame(self) -> bytes:
-        _first, length = await self.reader.readexactly(2)
-        if length == 126:
-            (length,) = struct.unpack("!H", await self.reader.readexactly(2))
-        return await self.reader.readexactly(length)
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
 
     async def ask(self) -> None:
-        if self.path is not None:
-            # Masked with zeros, which leaves the text as it is.
-            self.writer.write(struct.pack("!BBI", 0x81, 0x80 | len(PING), 0) + PING)
-            if b"pusher:pong" not in await self.frame():
-                raise OSError("no pong")
-            return
         self.writer.write(REQUEST)
         await self.reader.readuntil(b"\r\n0\r\n\r\n")
 
 
-async def ask_all(connections: list[Connection]) -> list[Connection]:
+class Pusher:
+    """A WebSocket that speaks Pusher's protocol."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def ask(self) -> None:
+        await self.socket.send('{"event":"pusher:ping","data":{}}')
+        if "pusher:pong" not in str(await self.socket.recv()):
+            raise OSError("no pong")
+
+
+async def hold(target: str) -> Plain | Pusher:
+    host, port, *path = target.split(",")
+    if not path:
+        return Plain(*await asyncio.open_connection(host, int(port)))
+    # No pings of the library's: what is asked every second is ours.
+    socket = await connect(f"ws://{host}:{port}{path[0]}", ping_interval=None, compression=None, proxy=None)
+    if "connection_established" not in str(await socket.recv()):
+        raise OSError(f"{target}: no greeting")
+    return Pusher(socket)
+
+
+async def ask_all(connections: list[Plain | Pusher]) -> list[Plain | Pusher]:
     asked = await asyncio.gather(*(asyncio.wait_for(one.ask(), 10) for one in connections), return_exceptions=True)
     return [one for one, outcome in zip(connections, asked) if not isinstance(outcome, BaseException)]
 
@@ -60,7 +58,7 @@ async def ask_all(connections: list[Connection]) -> list[Connection]:
 async def main() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    connections = [await Connection.open(target) for target in sys.argv[2:] for _number in range(int(sys.argv[1]))]
+    connections = [await hold(target) for target in sys.argv[2:] for _number in range(int(sys.argv[1]))]
     opened, rounds = len(connections), 1
     connections = await ask_all(connections)
     print(f"holding {len(connections)}", flush=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
-import os
-import selectors
 import socket
-import struct
 import threading
 import time
 import typing as t
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _websocket
+from websockets.client import ClientProtocol
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.protocol import State
+from websockets.sync.client import ClientConnection, connect
+from websockets.uri import parse_uri
 
 TERMINAL = "/terminal/ws"
 APP = "/app/{}?protocol=7&client=lab&version=1"
@@ -27,11 +29,11 @@ _PING_SECONDS = 25.0
 
 def ask(address: str, port: int, route: str, timeout: float = 3.0) -> int | None:
     """Status of the answer on a route's path, None where none came."""
-    key = None if route == "page" else _websocket.new_key()
     try:
-        with socket.create_connection((address, port), timeout) as connection:
-            return _handshake(connection, address, port, _PATHS[route], key).status
-    except (OSError, _websocket.ProtocolError):
+        if route == "page":
+            return _page(address, port, timeout)
+        return _upgrade(address, port, _PATHS[route], timeout)
+    except (OSError, http.client.HTTPException):
         return None
 
 
@@ -102,81 +104,32 @@ class Held:
     """Established sockets that do what their servers ask of them; `lost` counts those that ended by themselves."""
 
     def __init__(self, address: str, port: int, app_key: str, terminals: int, apps: int) -> None:
-        self.lost = 0
-        self._selector = selectors.DefaultSelector()
-        self._buffers: dict[socket.socket, bytearray] = {}
-        self._apps: list[socket.socket] = []
+        self._stack = contextlib.ExitStack()
+        paths = [TERMINAL] * terminals + [APP.format(app_key)] * apps
         cookie = _session(address, port)
-        for _number in range(terminals):
-            self._add(_established(address, port, TERMINAL, cookie))
-        for _number in range(apps):
-            self._apps.append(self._add(_established(address, port, APP.format(app_key), cookie)))
+        with self._stack:
+            opened = [self._stack.enter_context(_connection(address, port, path, cookie)) for path in paths]
+            self._stack = self._stack.pop_all()
+        self._sockets, self._apps = opened, opened[terminals:]
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._thread.start()
 
+    @property
+    def lost(self) -> int:
+        return sum(one.state is not State.OPEN for one in self._sockets)
+
     def close(self) -> None:
         self._over.set()
         self._thread.join()
-        for connection in list(self._buffers):
-            connection.close()
-
-    def _add(self, connection: socket.socket) -> socket.socket:
-        self._selector.register(connection, selectors.EVENT_READ)
-        self._buffers[connection] = bytearray()
-        return connection
+        self._stack.close()
 
     def _keep(self) -> None:
-        pinged = time.monotonic()
-        while not self._over.is_set():
-            for key, _mask in self._selector.select(0.2):
-                self._take(t.cast("socket.socket", key.fileobj))
-            if time.monotonic() - pinged > _PING_SECONDS:
-                pinged = time.monotonic()
-                # soketi ends a connection that is silent for two minutes.
-                for connection in self._apps:
-                    if connection in self._buffers:
-                        self._send(connection, _websocket.TEXT, json.dumps({"event": "pusher:ping", "data": {}}).encode())
-
-    def _take(self, connection: socket.socket) -> None:
-        try:
-            data = connection.recv(65536)
-        except OSError:
-            data = b""
-        if not data:
-            self._end(connection)
-            return
-        buffer = self._buffers[connection]
-        buffer += data
-        while len(buffer) >= 2:
-            length, start = buffer[1] & 0x7F, 2
-            if length == 126:
-                if len(buffer) < 4:
-                    return
-                length, start = struct.unpack("!H", buffer[2:4])[0], 4
-            if len(buffer) < start + length:
-                return
-            opcode, payload = buffer[0] & 0x0F, bytes(buffer[start : start + length])
-            del buffer[: start + length]
-            if opcode == _websocket.PING:
-                self._send(connection, _websocket.PONG, payload)
-            elif opcode == _websocket.CLOSE:
-                self._end(connection)
-                return
-
-    def _send(self, connection: socket.socket, opcode: int, payload: bytes) -> None:
-        mask = os.urandom(4)
-        masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
-        try:
-            connection.sendall(bytes([0x80 | opcode, 0x80 | len(payload)]) + mask + masked)
-        except OSError:
-            self._end(connection)
-
-    def _end(self, connection: socket.socket) -> None:
-        if self._buffers.pop(connection, None) is not None:
-            self._selector.unregister(connection)
-            connection.close()
-            self.lost += 1
+        # soketi ends a connection that is silent for two minutes.
+        while not self._over.wait(_PING_SECONDS):
+            for one in self._apps:
+                with contextlib.suppress(ConnectionClosed):
+                    one.send(json.dumps({"event": "pusher:ping", "data": {}}))
 
 
 def _session(address: str, port: int) -> str:
@@ -189,20 +142,34 @@ def _session(address: str, port: int) -> str:
     return "; ".join(cookies)
 
 
-def _established(address: str, port: int, path: str, cookie: str) -> socket.socket:
-    connection = socket.create_connection((address, port), 10)
-    status = _handshake(connection, address, port, path, _websocket.new_key(), cookie).status
-    if status != 101:
+def _connection(address: str, port: int, path: str, cookie: str) -> t.ContextManager[ClientConnection]:
+    # Without a limit to what nobody fetches, which would stop the reading, and with it the answers to the server's pings.
+    return connect(
+        f"ws://{address}:{port}{path}", origin=f"http://{address}:{port}", additional_headers={"Cookie": cookie},
+        ping_interval=None, close_timeout=1, max_queue=None, compression=None, proxy=None,
+    )
+
+
+def _page(address: str, port: int, timeout: float) -> int:
+    connection = http.client.HTTPConnection(address, port, timeout=timeout)
+    try:
+        connection.request("GET", PAGE)
+        return connection.getresponse().status
+    finally:
         connection.close()
-        raise AssertionError(f"{path}: {status} instead of 101")
-    return connection
 
 
-def _handshake(
-    connection: socket.socket, address: str, port: int, path: str, key: str | None, cookie: str = ""
-) -> _websocket.Answer:
-    head = _websocket.request(path, f"{address}:{port}", f"http://{address}:{port}", key)
-    if cookie:
-        head = head[:-2] + f"Cookie: {cookie}\r\n\r\n".encode()
-    connection.sendall(head)
-    return _websocket.Reader(lambda: connection.recv(65536)).answer()
+def _upgrade(address: str, port: int, path: str, timeout: float) -> int | None:
+    # The library's protocol without its connection, which would follow a redirect, and needs ten times as long.
+    protocol = ClientProtocol(parse_uri(f"ws://{address}:{port}{path}"), origin=f"http://{address}:{port}")
+    protocol.send_request(protocol.connect())
+    with socket.create_connection((address, port), timeout) as connection:
+        connection.sendall(b"".join(protocol.data_to_send()))
+        while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
+            if data := connection.recv(65536):
+                protocol.receive_data(data)
+            else:
+                protocol.receive_eof()
+    if isinstance(protocol.handshake_exc, InvalidStatus):
+        return protocol.handshake_exc.response.status_code
+    return None if protocol.handshake_exc else 101
