@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast test-all docs build fuzz faults bench
+.PHONY: help setup demo demo-down test test-fast test-all docs build fuzz faults bench matrix
 
 VENV := .venv
 PLAY := $(VENV)/bin/ansible-playbook -i .lab/inventory.yml
@@ -51,6 +51,9 @@ faults: setup ## cut the edits by SIGKILL at random moments, with SEED=… the s
 	@$(LAB) up --prefix faults --system trixie --coolify 4.3.24
 	@trap '$(LAB) down --prefix faults --keep-engine' EXIT; \
 		$(VENV)/bin/python tests/faults/cuts.py --prefix faults --modules 500 --site 30 $(SEED_OPTION)
+
+matrix: setup ## every promised release of ansible-core: unit tests, and site, verify, remove on a lab host
+	@$(VENV)/bin/python tests/matrix.py
 
 docs: setup ## write the generated parts of the documentation again
 	@$(VENV)/bin/python tests/docs.py

@@ -1,0 +1,93 @@
+"""Every promised release of ansible-core: the unit tests on its Python, and site, verify and remove against one lab host.
+
+    .venv/bin/python tests/matrix.py [--only LINE] [--prefix matrix] [--keep]
+
+Prints the table that stands in docs/versions.md. Exit status 1 where a cell is not as it should be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "e2e")]
+
+import conftest as e2e  # noqa: E402
+import cores  # noqa: E402
+
+COLUMNS = ("ansible-core", "Python", "unit tests", "site.yml", "again", "verify.yml", "remove.yml")
+DUAL = {"coolify_access": "dual"}
+
+
+def unit_tests(commands: Path) -> str:
+    """Run the logic's unit tests with the Python of this virtual environment."""
+    python = str(commands / "python")
+    requirements = ["-r", str(ROOT / "tests" / "unit" / "requirements.txt")]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements], check=True)
+    done = subprocess.run(
+        [python, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", "tests/unit/plugins/module_utils"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )
+    if done.returncode:
+        print(done.stdout[-3000:])
+    return "ok" if done.returncode == 0 else "FAILED"
+
+
+def played(lab: e2e.Lab, playbook: str, commands: Path, *, changes: bool | None = None, **variables: object) -> str:
+    """Run a playbook; with ``changes`` False a change is a failure."""
+    run = lab.play(f"playbooks/{playbook}", commands=commands, **variables)
+    changed = run.stats.get(lab.host, {}).get("changed", 0)
+    if run.code or (changes is False and changed):
+        print(run.text[-3000:])
+        return "FAILED"
+    return "ok" if changes is None else f"changed={changed}"
+
+
+def row(lab: e2e.Lab, line: str) -> t.Sequence[str]:
+    commands = cores.ensure(line)
+    if commands is None:
+        return (cores.CORES[line][0], "none here", *["not run"] * (len(COLUMNS) - 2))
+    asked = [str(commands / "python"), "-c", "import platform; print(platform.python_version())"]
+    python = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    return (
+        cores.CORES[line][0],
+        python,
+        unit_tests(commands),
+        played(lab, "site.yml", commands, **DUAL),
+        played(lab, "site.yml", commands, changes=False, **DUAL),
+        played(lab, "verify.yml", commands, **DUAL),
+        played(lab, "remove.yml", commands),
+    )
+
+
+def table(rows: t.Sequence[t.Sequence[str]]) -> str:
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
+    return "\n".join("| {} |".format(" | ".join(line)) for line in lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", metavar="LINE", choices=list(cores.CORES), help="this release alone")
+    parser.add_argument("--prefix", default="matrix", help="which lab (default: matrix)")
+    parser.add_argument("--keep", action="store_true", help="leave the lab up")
+    options = parser.parse_args()
+    lab = e2e.Lab(options.prefix)
+    lab.up()
+    rows = []
+    try:
+        for line in options.only or cores.CORES:
+            rows.append(row(lab, line))
+            print(" ".join(rows[-1]), flush=True)
+    finally:
+        if not options.keep:
+            lab.down()
+    print("\n" + table(rows))
+    return int(any(cell == "FAILED" for found in rows for cell in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
