@@ -11,6 +11,7 @@ short_description: Shows the hops of Coolify hosts as one table
 version_added: 0.1.0
 author: selfhosted.coolify contributors (@selfhosted)
 description:
+  - A hop is a place that the WebSockets pass or depend on, such as Coolify's nginx, the firewall, or the tunnel.
   - Shows what P(selfhosted.coolify.verify_result#filter) found, for all hosts of a play in one table, and below it one line
     for each broken hop with its cause and the next step. In colour where the output is a terminal.
   - Keeps the whole result as JSON, if asked to. It holds no secret.

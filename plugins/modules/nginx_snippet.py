@@ -10,8 +10,8 @@ module: nginx_snippet
 short_description: WebSocket routes in the nginx of Coolify's container
 version_added: 0.1.0
 description:
-  - Keeps one marked block with the routes to the realtime container in C(http.conf), the body of the one server that
-    nginx in Coolify's container has.
+  - Keeps one marked block with the routes to the realtime container, C(coolify-realtime), in C(http.conf), the body of the
+    one server that nginx in Coolify's container has.
   - A new file is tested by the container's own nginx beside the running one, takes its place by rename, is tested there
     and then loaded gracefully. Where any of this fails, the old file is back and the module fails with nginx's words.
     It succeeds only when nginx answers on every route.

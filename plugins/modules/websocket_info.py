@@ -14,7 +14,7 @@ description:
   - Opens a WebSocket (RFC 6455) at each target, as a browser would, and says what was seen, how long each phase took,
     and, where it is not as expected, the cause and the next step.
   - All targets are looked at at once, and by one deadline. No login is needed, and nothing is changed.
-  - A terminal's route is proved by C(101), and as well by the terminal server's own C(401).
+  - A terminal's route is proved by the status C(101), and as well by the terminal server's own C(401).
     The realtime server's is proved by its greeting, and as well by its refusal of a key that nobody has.
   - Proxies in the environment are not used.
 extends_documentation_fragment:
