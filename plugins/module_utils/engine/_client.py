@@ -140,6 +140,11 @@ class Engine:
                 return None
             raise
 
+    def changes(self, container: str) -> dict[str, int]:
+        """What a container has changed of its image's files: absolute name -> 0 modified, 1 added, 2 deleted."""
+        listed = self._json("GET", f"/containers/{_quote(container)}/changes")
+        return {str(one["Path"]): int(one["Kind"]) for one in listed or []}
+
     def has_path(self, container: str, path: str) -> bool:
         """Whether a container, running or not, has anything at this path."""
         try:
@@ -217,6 +222,10 @@ class Engine:
             "POST", f"/exec/{process}/start", json.dumps({"Detach": False, "Tty": False}).encode("ascii")
         )
         return self._json("GET", f"/exec/{process}/json")["ExitCode"], _demultiplex(stream)
+
+    def restart(self, container: str) -> None:
+        """Stops a container, by force after a while, and starts it again."""
+        self._request("POST", f"/containers/{_quote(container)}/restart?t=5", b"")
 
     def events(self, filters: dict[str, list[str]] | None = None, since: str | None = None) -> Events:
         """Follows the engine's events; `filters` and `since` (Unix seconds with fraction) as in the Engine API."""

@@ -275,6 +275,24 @@ def _port(text: str) -> int:
     return 8080
 
 
+def is_unrendered(snapshot: Snapshot) -> bool:
+    """Whether a running container has an http.conf that was rendered from nothing: not one directive in it, and some in
+    the template. So it comes where the template was being written at the very moment of the start."""
+    template = snapshot.texts.get(snapshot.path + TEMPLATE)
+    if not snapshot.running or template is None:
+        return False
+    try:
+        return not _syntax.parse(snapshot.text).statements and bool(_syntax.parse(template).statements)
+    except _syntax.NginxSyntaxError:
+        return False
+
+
+def render_again(engine: _client.Engine, snapshot: Snapshot) -> None:
+    """Starts the container anew without that file, so that its start-up renders it. Raises EngineError."""
+    _run(engine, snapshot, 'rm -f "$1"', snapshot.path)
+    engine.restart(snapshot.container)
+
+
 def _run(engine: _client.Engine, snapshot: Snapshot, script: str, *arguments: str) -> tuple[int, str]:
     code, output = engine.exec(snapshot.container, ["sh", "-c", script, "coolify-websocket", *arguments])
     return code, output.decode("utf-8", "replace")

@@ -68,6 +68,7 @@ class Agent:
         self._proved: set[str] = set()
         self._given_up: set[str] = set()
         self._deaths: dict[str, int] = collections.Counter()
+        self._prepared: dict[str, healing.Prepared] = {}
         self._seen: collections.deque[tuple[t.Any, ...]] = collections.deque(maxlen=64)
         name = re.escape(settings.container)
         self._ours = re.compile(rf"(?:[0-9a-f]{{12}}_)?{name}")
@@ -137,7 +138,7 @@ class Agent:
         self._report.event()
         action = event["Action"]
         if action == "create":
-            self._pass(container, "created")
+            self._created(container, attributes)
         elif action in ("start", "unpause"):
             if container not in self._given_up:
                 self._watched[container] = Watch(time.monotonic(), 0, "started")
@@ -146,6 +147,36 @@ class Agent:
             self._died(container, attributes.get("exitCode", ""))
         elif action == "destroy":
             self._forget(container)
+
+    def _created(self, container: str, attributes: dict[str, str]) -> None:
+        """A container that may be started at any moment: the faster the better."""
+        prepared = self._known(attributes) if self._prepared else None
+        if prepared is None:
+            self._pass(container, "created")
+        else:
+            known = prepared
+            self._told(container, "created", lambda: healing.prepare(self._engine, container, known))
+
+    def _learn(self, container: str) -> None:
+        if self._prepared:
+            return
+        try:
+            prepared = healing.learn(self._engine, self._settings, container)
+        except _client.EngineError:
+            # Nothing is lost but the head start; an engine that is away is noticed by the event stream.
+            return
+        if prepared is not None:
+            self._prepared = {prepared.image: prepared}
+
+    def _known(self, attributes: dict[str, str]) -> healing.Prepared | None:
+        """By the image's id, which Compose writes on what it creates: under the same name there may be another by now."""
+        identity = attributes.get("com.docker.compose.image") or ""
+        if not identity:
+            try:
+                identity = str((self._engine.image(attributes.get("image", "")) or {}).get("Id"))
+            except _client.EngineError:
+                return None
+        return self._prepared.get(identity)
 
     def look_at_due(self) -> None:
         """Looks at the running containers whose time has come."""
@@ -159,6 +190,7 @@ class Agent:
         kind = self._pass(container, watch.cause)
         if kind in (healing.CURRENT, healing.MENDED, healing.LOADED, healing.UNNEEDED):
             self._proved.add(container)
+            self._learn(container)
         elif kind == healing.WITHDRAWN:
             self._given_up.add(container)
         elif kind == healing.STARTING and watch.attempt < _RETRY_LIMIT:
@@ -183,6 +215,8 @@ class Agent:
             # The container went down or away while it was looked at: its next event decides.
             outcome = healing.Outcome(healing.STARTING, str(error))
         self._report.passed(container, cause, outcome, time.monotonic() - begun)
+        if outcome.prepared is not None:
+            self._prepared = {outcome.prepared.image: outcome.prepared}
         return outcome.kind
 
     def _died(self, container: str, status: str) -> None:

@@ -107,7 +107,7 @@ class Container:
     def inspected(self):
         running = self.state in ("running", "restarting", "paused")
         state = {"Status": self.state, "Running": running, "Restarting": self.state == "restarting"}
-        return {"Id": self.identity, "Name": "/coolify", "State": state, "Mounts": []}
+        return {"Id": self.identity, "Name": "/coolify", "State": state, "Mounts": [], "Image": "sha256:1"}
 
     @property
     def leftovers(self):
@@ -129,6 +129,20 @@ class Engine:
     def inspect(self, name):
         found = self._find(name)
         return None if found is None else found.inspected
+
+    def restart(self, name):
+        container = self._find(name)
+        if not container.http_conf.exists():
+            container.http_conf.write_text(container.template.read_text())
+        container.boot()
+
+    def changes(self, name):
+        """http.conf was rendered where there is a template beside it."""
+        container = self._find(name)
+        return {str(container.http_conf): 1} if container.template.exists() else {}
+
+    def image(self, name):
+        return {"Id": "sha256:1" if name == "coolify:1" else "sha256:2"}
 
     def containers(self, all=True, filters=None):
         return [{"Id": c.identity, "Names": ["/" + c.name]} for c in self.all.values()]

@@ -94,6 +94,61 @@ def test_a_created_container_has_its_routes_before_it_starts(world, name):
     assert world.state()["heals"] == 1
 
 
+def test_the_next_container_of_an_image_is_given_its_file_without_being_read(world, monkeypatch):
+    """From the moment that it is told to start a container, the engine lets nobody at its files before it runs."""
+    world.container.unrender()
+    world.container.state = "created"
+    world.agent._created(world.container.identity, {"image": "coolify:1"})
+    treated = world.container.template.read_text()
+    world.container.template.write_text(STOCK)
+    asked = []
+    read_tree = world.engine.read_tree
+    monkeypatch.setattr(world.engine, "read_tree", lambda *words: asked.append(words) or read_tree(*words))
+    world.agent._created(world.container.identity, {"image": "coolify:1"})
+    assert (asked, world.container.template.read_text()) == ([], treated)
+    # Under the same name there may be another image by now.
+    world.container.template.write_text(STOCK)
+    world.agent._created(world.container.identity, {"image": "coolify:2"})
+    assert (len(asked), world.container.template.read_text()) == (1, treated)
+
+
+def test_a_running_container_tells_what_the_next_one_is_given(world, monkeypatch):
+    world.container.template.write_text(STOCK)
+    world.agent.look(world.container.identity, world.package.agent.Watch(0.0, 0, "started"))
+    monkeypatch.setattr(world.engine, "read_tree", lambda *_words: pytest.fail("it was to be given its file unread"))
+    world.container.http_conf.unlink()
+    world.container.state = "created"
+    world.agent.take(event(world, "create", **{"com.docker.compose.image": "sha256:1"}))
+    assert "location = /terminal/ws" in world.container.template.read_text()
+    assert not world.container.http_conf.exists()
+
+
+@pytest.mark.parametrize("rendered", ["", "# nothing\n"])
+def test_a_file_that_was_rendered_from_nothing_is_rendered_again(world, rendered):
+    """As it comes where the template is written at the very moment of the start: Coolify would answer nobody, for ever."""
+    world.container.template.write_text(world.treated)
+    world.container.http_conf.write_text(rendered)
+    world.container.boot()
+    assert world.agent._pass(world.container.identity, "started") == world.package.healing.STARTING
+    assert world.container.http_conf.read_text() == world.treated
+    assert world.agent._pass(world.container.identity, "started") == world.package.healing.CURRENT
+
+
+@pytest.mark.parametrize("theirs", ["include /elsewhere/*.conf;\n", "location / {\n"])
+def test_a_file_that_somebody_wrote_is_never_rendered_again(world, theirs):
+    world.container.template.write_text(world.treated)
+    world.container.http_conf.write_text(theirs)
+    world.agent._pass(world.container.identity, "started")
+    assert world.container.http_conf.read_text().startswith(theirs)
+
+
+def test_what_was_read_after_the_start_is_not_the_images_own(world):
+    world.container.state = "exited"
+    world.agent._created(world.container.identity, {"image": "coolify:1"})
+    assert "location = /terminal/ws" in world.container.http_conf.read_text()
+    assert world.agent._prepared == {}
+
+
 @pytest.mark.parametrize("name", ["coolify-db", "my_coolify", "zz23456789ab_coolify", "coolify2", ""])
 def test_other_containers_are_none_of_its_business(world, name):
     world.container.state = "created"
