@@ -124,21 +124,11 @@ class Engine:
 
     def inspect(self, container: str) -> dict[str, t.Any] | None:
         """What the engine knows of a container, by name or id; None if there is no such container."""
-        try:
-            return t.cast("dict[str, t.Any]", self._json("GET", f"/containers/{_quote(container)}/json"))
-        except EngineError as error:
-            if error.status == 404:
-                return None
-            raise
+        return self._if_there(f"/containers/{_quote(container)}/json")
 
     def image(self, image: str) -> dict[str, t.Any] | None:
         """What the engine knows of an image, by name or id; None if there is no such image."""
-        try:
-            return t.cast("dict[str, t.Any]", self._json("GET", f"/images/{_quote(image)}/json"))
-        except EngineError as error:
-            if error.status == 404:
-                return None
-            raise
+        return self._if_there(f"/images/{_quote(image)}/json")
 
     def changes(self, container: str) -> dict[str, int]:
         """What a container has changed of its image's files: absolute name -> 0 modified, 1 added, 2 deleted."""
@@ -234,6 +224,14 @@ class Engine:
             query += f"&since={_quote(since)}"
         connection, rest, _left = self._open("GET", f"{self._negotiated()}/events?{query}")
         return Events(connection, rest, self._path)
+
+    def _if_there(self, target: str) -> dict[str, t.Any] | None:
+        try:
+            return t.cast("dict[str, t.Any]", self._json("GET", target))
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
 
     def _archive(self, container: str, path: str) -> bytes:
         return self._request("GET", f"/containers/{_quote(container)}/archive?path={_quote(path)}")
