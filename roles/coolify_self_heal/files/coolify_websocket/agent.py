@@ -158,10 +158,8 @@ class Agent:
             self._told(container, "created", lambda: healing.prepare(self._engine, container, known))
 
     def _learn(self, container: str) -> None:
-        if self._prepared:
-            return
         try:
-            prepared = healing.learn(self._engine, self._settings, container)
+            prepared = healing.learn(self._engine, self._settings, container, self._prepared)
         except _client.EngineError:
             # Nothing is lost but the head start; an engine that is away is noticed by the event stream.
             return

@@ -114,15 +114,18 @@ def prepare(engine: _client.Engine, container: str, prepared: Prepared) -> Outco
     return Outcome(PREPARED, "the routes were put in before the start", prepared.foreign)
 
 
-def learn(engine: _client.Engine, settings: Settings, container: str) -> Prepared | None:
+def learn(engine: _client.Engine, settings: Settings, container: str, known: t.Collection[str]) -> Prepared | None:
     """What the next container of a running one's image can be given before its start, where that can be told for sure:
-    where http.conf was rendered from a template, and the template is the image's own but for our block.
+    where http.conf was rendered from a template, and the template is the image's own but for our block. None also for an
+    image whose id is `known`.
 
     Raises EngineError and EngineUnavailable.
     """
-    template = _container.template_of(engine, {"Id": container}, settings.path)
     inspected = engine.inspect(container)
-    if template is None or inspected is None or engine.changes(container).get(settings.path) != _ADDED:
+    if inspected is None or inspected.get("Image") in known:
+        return None
+    template = _container.template_of(engine, inspected, settings.path)
+    if template is None or engine.changes(container).get(settings.path) != _ADDED:
         return None
     try:
         stock = _http_conf.remove(template.text).text

@@ -123,6 +123,14 @@ def test_a_running_container_tells_what_the_next_one_is_given(world, monkeypatch
     assert not world.container.http_conf.exists()
 
 
+def test_what_is_known_is_of_the_image_that_runs_now(world):
+    """After an update the container before tells nothing of the next one."""
+    world.container.template.write_text(STOCK)
+    world.agent._prepared = {"sha256:0": "of the version before"}
+    world.agent.look(world.container.identity, world.package.agent.Watch(0.0, 0, "started"))
+    assert list(world.agent._prepared) == ["sha256:1"]
+
+
 @pytest.mark.parametrize("rendered", ["", "# nothing\n"])
 def test_a_file_that_was_rendered_from_nothing_is_rendered_again(world, rendered):
     """As it comes where the template is written at the very moment of the start: Coolify would answer nobody, for ever."""
