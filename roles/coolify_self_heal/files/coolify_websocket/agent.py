@@ -40,6 +40,8 @@ _ACTIONS = ["create", "start", "unpause", "die", "destroy"]
 _TIMEOUT = 30.0
 
 _RETRY_FIRST, _RETRY_FACTOR, _RETRY_MOST, _RETRY_LIMIT = 0.2, 1.6, 10.0, 40
+# By this look, 14 seconds after the first one, a start-up has rendered what it renders.
+_LATE = 8
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.2, 5.0
 _UNPROVED_DEATHS = 2
 
@@ -185,7 +187,7 @@ class Agent:
     def look(self, container: str, watch: Watch) -> None:
         """One look at a container; it is looked at again later where nginx does not answer yet."""
         self._watched.pop(container, None)
-        kind = self._pass(container, watch.cause)
+        kind = self._pass(container, watch.cause, late=watch.attempt >= _LATE)
         if kind in (healing.CURRENT, healing.MENDED, healing.LOADED, healing.UNNEEDED):
             self._proved.add(container)
             self._learn(container)
@@ -197,8 +199,8 @@ class Agent:
         elif kind == healing.STARTING:
             self._report.refused(container[:12], "nginx never answered; nothing more is tried before the next event")
 
-    def _pass(self, container: str, cause: str) -> str:
-        return self._told(container, cause, lambda: healing.heal(self._engine, self._settings, container))
+    def _pass(self, container: str, cause: str, late: bool = False) -> str:
+        return self._told(container, cause, lambda: healing.heal(self._engine, self._settings, container, late=late))
 
     def _told(self, container: str, cause: str, work: t.Callable[[], healing.Outcome]) -> str:
         """Does the work and reports what came of it. Raises EngineUnavailable only if the engine itself is away."""

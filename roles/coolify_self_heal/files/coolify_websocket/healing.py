@@ -48,8 +48,11 @@ class Outcome(t.NamedTuple):
     prepared: Prepared | None = None
 
 
-def heal(engine: _client.Engine, settings: Settings, container: str, check: bool = False) -> Outcome:
-    """Brings one container's nginx to the settings; with `check` it only says how that would end.
+def heal(
+    engine: _client.Engine, settings: Settings, container: str, check: bool = False, late: bool = False
+) -> Outcome:
+    """Brings one container's nginx to the settings; with `check` it only says how that would end. `late`: the container has
+    had all the time that its start-up needs.
 
     Raises EngineError and EngineUnavailable; all that nginx or the file refuses is an outcome.
     """
@@ -59,9 +62,10 @@ def heal(engine: _client.Engine, settings: Settings, container: str, check: bool
     try:
         snapshot = _container.read(engine, inspected, settings.path)
         if _container.is_unrendered(snapshot):
-            if not check:
+            # For a moment of every start the file is empty: what renders it has opened it, and not written yet.
+            if late and not check:
                 _container.render_again(engine, snapshot)
-            return Outcome(STARTING, "http.conf was rendered from nothing, so that the container was started anew")
+            return Outcome(STARTING, "http.conf is empty: it is being rendered, or was rendered from nothing")
         wanted = _http_conf.apply(
             snapshot.text,
             settings.routes,
