@@ -15,7 +15,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any, Iterable, Mapping, Sequence
 
-#: Marks a rule as ours: only rules with this comment are ever deleted.
+#: Marks a rule as ours, together with its action: only such rules are ever deleted.
 COMMENT = "Coolify WebSocket (selfhosted.coolify)"
 
 _ANYWHERE = ("0.0.0.0/0", "::/0", "any")
@@ -36,7 +36,9 @@ def changes(
         ipv6: whether UFW manages IPv6 (``IPV6=`` in /etc/default/ufw); it refuses IPv6 rules otherwise.
 
     Returns:
-        ``add`` and ``delete``: lists of mappings with ``source``, ``interface`` and ``port``.
+        ``add`` and ``delete``: lists of mappings with ``source``, ``interface`` and ``port``. ``others``: the same with
+        ``action`` for somebody's rules that refuse what a wanted one allows. UFW holds one rule of a tuple, whatever its
+        action, so that to add ours would delete theirs.
     """
     wanted = [
         {"source": source, "interface": interface, "port": str(port)}
@@ -45,10 +47,14 @@ def changes(
         if ipv6 or ":" not in source
     ]
     keys = {_key(rule) for rule in wanted}
-    obsolete = {_key(rule): _command(rule) for rule in rules if rule.get("comment") == COMMENT and _key(rule) not in keys}
+    ours = [rule for rule in rules if rule.get("comment") == COMMENT and _allows(rule)]
+    obsolete = {_key(rule): _command(rule) for rule in ours if _key(rule) not in keys}
+    lacking = [rule for rule in wanted if not any(_serves(there, rule) for there in rules)]
+    opposed = {_key(there): there for rule in lacking for there in rules if _takes_the_place_of(there, rule)}
     return {
-        "add": [rule for rule in wanted if not any(_serves(there, rule) for there in rules)],
+        "add": [rule for rule in lacking if _key(rule) not in opposed],
         "delete": list(obsolete.values()),
+        "others": [{"action": there["action"], **_command(there)} for there in opposed.values()],
     }
 
 
@@ -77,12 +83,27 @@ def _command(rule: Mapping[str, Any]) -> dict[str, Any]:
 def _serves(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a rule, ours or somebody's own, already allows what the wanted one would."""
     return (
-        there.get("action") in ("allow", "limit")
+        _allows(there)
         and there.get("protocol") in ("tcp", "any")
-        and there.get("direction", "in") == "in"
+        and names_port(str(there.get("port")), int(wanted["port"]))
+        and _same_way(there, wanted)
+    )
+
+
+def _takes_the_place_of(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return there.get("protocol") == "tcp" and str(there.get("port")) == wanted["port"] and _same_way(there, wanted)
+
+
+def _allows(rule: Mapping[str, Any]) -> bool:
+    """A rule that also logs has the action ``allow_log`` or ``allow_log-all``."""
+    return str(rule.get("action")).partition("_")[0] in ("allow", "limit")
+
+
+def _same_way(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return (
+        there.get("direction", "in") == "in"
         and there.get("destination", "any") in _ANYWHERE
         and there.get("interface") == wanted["interface"]
-        and names_port(str(there.get("port")), int(wanted["port"]))
         and _network(there.get("source")) == _network(wanted["source"])
     )
 

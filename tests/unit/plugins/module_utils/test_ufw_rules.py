@@ -62,19 +62,35 @@ def test_single_addresses_are_written_as_ufw_writes_them():
         there("100.64.0.0/10", "6001", comment="tailnet"),
         there("100.64.0.0/10", "6001", protocol="any"),
         there("100.64.0.0/10", "6001", action="limit"),
+        there("100.64.0.0/10", "6001", action="allow_log"),
+        there("100.64.0.0/10", "6001", action="allow_log-all"),
         there("100.64.0.0/10", "6000:6100"),
         there("100.64.0.0/10", "22,6001"),
     ],
 )
 def test_a_rule_added_by_hand_is_not_doubled(rule):
     changes = _ufw_rules.changes([rule], [6001], TAILNET[:1])
-    assert changes == {"add": [], "delete": []}
+    assert changes == {"add": [], "delete": [], "others": []}
+
+
+@pytest.mark.parametrize("action", ["deny", "reject_log", "deny_log-all"])
+@pytest.mark.parametrize("comment", [None, "mine", _ufw_rules.COMMENT])
+def test_a_rule_that_says_the_opposite_of_ours_is_left_and_named(action, comment):
+    """Field case E6: UFW has one rule of a tuple only, so that ours would take the other's place."""
+    theirs = there("100.64.0.0/10", "6001", action=action, comment=comment)
+    assert _ufw_rules.changes([theirs], [6001], TAILNET[:1]) == {
+        "add": [],
+        "delete": [],
+        "others": [{"action": action, "source": "100.64.0.0/10", "interface": None, "port": "6001"}],
+    }
+    assert _ufw_rules.changes([theirs], [], []) == {"add": [], "delete": [], "others": []}
 
 
 @pytest.mark.parametrize(
     "rule",
     [
-        there("100.64.0.0/10", "6001", action="deny"),
+        there("100.64.0.0/10", "6001", action="deny", protocol="any"),
+        there("100.64.0.0/10", "6001:6002", action="deny"),
         there("100.64.0.0/10", "6001", protocol="udp"),
         there("100.64.0.0/10", "60010"),
         there("100.64.0.0/10", "any"),
@@ -98,6 +114,7 @@ def test_a_port_that_moved_takes_its_rule_along():
     assert _ufw_rules.changes(rules, [7001], TAILNET[:1]) == {
         "add": [{"source": "100.64.0.0/10", "interface": None, "port": "7001"}],
         "delete": [{"source": "100.64.0.0/10", "interface": None, "port": "6001"}],
+        "others": [],
     }
 
 
@@ -105,14 +122,14 @@ def test_both_families_of_a_rule_for_any_source_are_one_command():
     ours = {"interface": "wg0", "comment": _ufw_rules.COMMENT}
     rules = [there("0.0.0.0/0", "6001", **ours), there("::/0", "6001", **ours)]
     trusted = [{"source": None, "interface": "wg0"}]
-    assert _ufw_rules.changes(rules, [6001], trusted) == {"add": [], "delete": []}
+    assert _ufw_rules.changes(rules, [6001], trusted) == {"add": [], "delete": [], "others": []}
     assert _ufw_rules.changes(rules, [], trusted)["delete"] == [{"source": "any", "interface": "wg0", "port": "6001"}]
 
 
 def test_a_second_look_finds_nothing_to_do():
     first = _ufw_rules.changes([], [6001, 6002], TAILNET)
     rules = [there(rule["source"], rule["port"], comment=_ufw_rules.COMMENT) for rule in first["add"]]
-    assert _ufw_rules.changes(rules, [6001, 6002], TAILNET) == {"add": [], "delete": []}
+    assert _ufw_rules.changes(rules, [6001, 6002], TAILNET) == {"add": [], "delete": [], "others": []}
 
 
 def test_ssh_that_is_allowed_already_needs_no_rule():
