@@ -226,7 +226,7 @@ def sanity_stage() -> Stage:
 
 
 # Begun, and not yet seen to pass as a whole: `molecule test -s NAME` runs them, `make test` does not.
-UNFINISHED_SCENARIOS = {"firewall", "self-heal"}
+UNFINISHED_SCENARIOS = {"firewall"}
 
 
 def scenario_names() -> list[str]:

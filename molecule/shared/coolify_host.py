@@ -89,9 +89,9 @@ class CoolifyHost:
     def remove_coolify(self) -> None:
         self.shell("docker stop coolify && docker rm coolify")
 
-    def create_coolify(self, version: str) -> None:
-        """Creates and starts `coolify` alone, from the image of this version."""
-        self.shell(f"LATEST_IMAGE={version} {self.compose()} up -d --no-deps --pull never coolify")
+    def create_coolify(self, version: str, *options: str) -> None:
+        """Creates and starts `coolify` alone, from the image of this version, with more options of `compose up`."""
+        self.shell(f"LATEST_IMAGE={version} {self.compose()} up -d --no-deps --pull never {' '.join(options)} coolify")
 
     def compose(self) -> str:
         """`docker compose` with the files that the installation consists of."""
@@ -106,14 +106,16 @@ class CoolifyHost:
         """As Coolify's own upgrade.sh does it: four containers removed and created again."""
         self.shell(f"/data/coolify/source/upgrade.sh {version}")
 
-    def derive(self, version: str, script: str, base: str = "4.3.24", entrypoint: str = "/usr/local/bin/start-coolify") -> None:
-        """An image of Coolify with this tag, whose files a shell script has changed."""
+    def derive(self, base: str, kind: str, script: str, entrypoint: str = "/usr/local/bin/start-coolify") -> str:
+        """Makes an image of Coolify from that of a version, whose files a shell script has changed; returns its tag."""
+        version = f"{base}-{kind}"
         changes = f"""--change 'USER www-data' --change 'ENTRYPOINT ["{entrypoint}"]' --change 'CMD []'"""
         self.shell(
             "docker rm -f lab-derived >/dev/null 2>&1; "
             f"docker run --name lab-derived --user root --entrypoint sh {_REPOSITORY}:{base} -c {shlex.quote(script)} && "
             f"docker commit {changes} lab-derived {_REPOSITORY}:{version} && docker rm lab-derived"
         )
+        return version
 
     def worker_pids(self) -> set[str]:
         """nginx's workers in `coolify`, by their ids on the host: others after each reload."""
