@@ -325,7 +325,7 @@ managed:
           C(state).
       type: dict
     traefik:
-      description: Traefik's file. C(path), C(present), C(content).
+      description: Traefik's file. C(path), C(present), C(content), and whether what was there before is C(kept).
       type: dict
     firewall:
       description:

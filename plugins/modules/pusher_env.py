@@ -156,7 +156,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client, _deployments
 from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv, _effective, _memory, _recreation
-from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _undo
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _kept
 
 
 def main() -> None:
@@ -193,7 +193,7 @@ def main() -> None:
     except (
         _inplace_file.ChangedMeanwhileError,
         _inplace_file.LockedError,
-        _undo.DamagedStoreError,
+        _kept.KeptError,
         _recreation.RecreationError,
     ) as error:
         module.fail_json(msg=str(error))

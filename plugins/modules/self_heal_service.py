@@ -48,10 +48,12 @@ options:
     description: The directory that belongs to the service alone. What is in it and not in O(files) is removed.
     type: path
     default: /usr/local/lib/coolify-websocket
-  memory:
-    description: The file on the host that keeps what the service replaced.
+  state_dir:
+    description:
+      - The folder on the host for what was there before, readable by its owner only.
+      - It is removed with the last thing in it.
     type: path
-    default: /var/lib/coolify-websocket/self-heal.json
+    default: /var/lib/coolify-websocket
   state:
     description: Whether the service is installed, enabled and running, or not there at all.
     type: str
@@ -90,6 +92,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _kept
 from ansible_collections.selfhosted.coolify.plugins.module_utils.self_heal import _service
 
 
@@ -110,7 +113,7 @@ def main() -> None:
             },
             "unit": {"type": "str", "default": "coolify-websocket.service"},
             "folder": {"type": "path", "default": "/usr/local/lib/coolify-websocket"},
-            "memory": {"type": "path", "default": "/var/lib/coolify-websocket/self-heal.json"},
+            "state_dir": {"type": "path", "default": "/var/lib/coolify-websocket"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
@@ -123,7 +126,8 @@ def main() -> None:
         return t.cast("tuple[int, str, str]", module.run_command([systemctl, *argv[1:]]))
 
     params = module.params
-    service = _service.Service(params["unit"], params["folder"], params["memory"], run)
+    kept = _kept.Entry(params["state_dir"], "self-heal")
+    service = _service.Service(params["unit"], params["folder"], kept, run)
     try:
         module.exit_json(**ensure(service, wanted_files(params["files"]), params["state"], module.check_mode))
     except (_service.ServiceError, OSError) as error:
@@ -152,12 +156,12 @@ def ensure(
     present = state == "present"
     changes = service.differences(files) if present else service.removal(files)
     restarted = present and (bool(changes) or not unit.active)
-    changed = bool(changes) or (present and not (unit.active and unit.enabled and not unit.stale))
-    if changed and not check_mode:
-        if present:
-            service.install(files, changes, unit)
-        else:
-            service.remove(changes, unit)
+    running = unit.active and unit.enabled and not unit.stale
+    changed = bool(changes) or (not running if present else service.kept())
+    if not check_mode and present and changed:
+        service.install(files, changes, unit)
+    elif not check_mode and not present:
+        service.remove(files, changed, unit)
     return {
         "changed": changed,
         "changed_files": [change.path for change in changes],

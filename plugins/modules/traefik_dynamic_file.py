@@ -15,6 +15,8 @@ description:
   - Traefik reads every C(.yaml), C(.yml) and C(.toml) file of its folder, hidden ones too, and one that is not valid stops
     every later change in that folder from being loaded. So the content is written beside it under a name that Traefik
     ignores, and gets its own name in one step when it is complete.
+  - A file of the same name that was there before is remembered, and comes back with O(state=absent). One that this module
+    never wrote is left alone then.
   - Says which other files in the folder are not valid YAML, and leaves them alone.
 extends_documentation_fragment:
   - selfhosted.coolify.attributes
@@ -29,10 +31,16 @@ options:
       - Required with O(state=present).
     type: str
   state:
-    description: Whether the file is there.
+    description: Whether the file is there, or as it was before.
     type: str
     choices: [present, absent]
     default: present
+  state_dir:
+    description:
+      - The folder on the host for what was there before, readable by its owner only.
+      - It is removed with the last thing in it.
+    type: path
+    default: /var/lib/coolify-websocket
 seealso:
   - name: Traefik's file provider
     description: How Traefik reads the folder.
@@ -89,6 +97,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _durable, _kept
 from ansible_collections.selfhosted.coolify.plugins.module_utils.proxy import _traefik
 
 
@@ -98,53 +107,64 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "content": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state_dir": {"type": "path", "default": "/var/lib/coolify-websocket"},
         },
         required_if=[("state", "present", ("content",))],
         supports_check_mode=True,
     )
-    path = module.params["path"]
-    after = module.params["content"] if module.params["state"] == "present" else None
+    path, after = module.params["path"], module.params["content"]
     if not path.endswith((".yaml", ".yml")):
         module.fail_json(msg=f"path: {path} must end in .yaml or .yml, or Traefik does not read it")
-    if after is not None:
+    if module.params["state"] == "present":
         error = _traefik.yaml_error(after)
         if error:
             module.fail_json(msg=f"content: {error}; Traefik would load no further change, so it was not written")
+    kept = _kept.Entry(module.params["state_dir"], "traefik", path)
     try:
-        before = _read(path)
-        if before != after and not module.check_mode:
-            _replace(path, after)
+        if module.params["state"] == "present":
+            before, changed = _present(kept, path, after, module.check_mode)
+        else:
+            before, after, changed = _absent(kept, path, module.check_mode)
         broken = _broken_neighbours(path)
+    except _kept.KeptError as problem:
+        module.fail_json(msg=str(problem))
     except OSError as problem:
         module.fail_json(msg=f"{problem.filename or path}: {problem.strerror}; start Coolify's proxy once to have its folder")
     for neighbour in broken:
         module.warn(f"Traefik loads no change while {neighbour['path']} is not valid YAML: {neighbour['error']}")
     module.exit_json(
-        changed=before != after,
+        changed=changed,
         diff={"before_header": path, "after_header": path, "before": before or "", "after": after or ""},
         broken=broken,
     )
 
 
-def _read(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8", errors="replace", newline="") as source:
-            return source.read()
-    except FileNotFoundError:
-        return None
+def _present(kept: _kept.Entry, path: str, after: str, check_mode: bool) -> tuple[str | None, bool]:
+    """The text from before, and whether anything is, or would be, different after."""
+    picture = _kept.picture(path)
+    before = None if picture is None else str(picture["text"])
+    changed = before != after or kept.cut()
+    if changed and not check_mode:
+        os.stat(os.path.dirname(path))
+        if kept.load() is None:
+            kept.remember({"file": picture})
+        kept.begin()
+        _durable.write(path, after.encode("utf-8", "surrogateescape"), 0o644)
+        kept.done()
+    return before, changed
 
 
-def _replace(path: str, content: str | None) -> None:
-    unwatched = path + ".new"
-    if content is None:
-        os.unlink(path)
-        return
-    with open(unwatched, "w", encoding="utf-8", newline="") as target:
-        target.write(content)
-        target.flush()
-        os.fsync(target.fileno())
-    os.chmod(unwatched, 0o644)
-    os.rename(unwatched, path)
+def _absent(kept: _kept.Entry, path: str, check_mode: bool) -> tuple[str | None, str | None, bool]:
+    """The text from before and after, and whether anything is, or would be, different."""
+    picture, remembered = _kept.picture(path), kept.load()
+    original = picture if remembered is None else remembered["file"]
+    if not check_mode:
+        if remembered is not None:
+            kept.begin()
+            _kept.give_back(path, original)
+        kept.forget()
+    texts = [None if one is None else str(one["text"]) for one in (picture, original)]
+    return texts[0], texts[1], remembered is not None
 
 
 def _broken_neighbours(path: str) -> list[dict[str, str]]:
@@ -154,7 +174,7 @@ def _broken_neighbours(path: str) -> list[dict[str, str]]:
         neighbour = os.path.join(folder, name)
         if neighbour == path or not name.endswith((".yaml", ".yml")) or not os.path.isfile(neighbour):
             continue
-        error = _traefik.yaml_error(_read(neighbour) or "")
+        error = _traefik.yaml_error((_kept.picture(neighbour) or {"text": ""})["text"])
         if error:
             found.append({"path": neighbour, "error": error})
     return found

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import conftest  # noqa: F401 - makes the collection importable
 import oracles
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv  # isort: skip
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv, _outline  # isort: skip
 
 KEYS = ["PUSHER_HOST", "PUSHER_PORT", "PUSHER_SCHEME", "A", "APP_KEY", "B_2"]
 MANAGED = KEYS[:3]
@@ -103,14 +103,9 @@ def check_edit(case: Case, after: bytes, php: dict[str, str] | None) -> None:
         # In double quotes a value may go on in the next line, whose end this split does not know.
         if b'"' not in case.before and unmanaged(case.before, case) != unmanaged(after, case):
             raise Disagreement(case, f"lines that are not managed differ in {after!r}")
-    back = _dotenv.put_back(after, case.before, case.changes)
-    if lines_of(back) != lines_of(case.before):
+    back = _outline.put_back(after, _outline.outline(case.before, case.changes))
+    if back != case.before:
         raise Disagreement(case, f"the way back gives {back!r}")
-
-
-def lines_of(data: bytes) -> list[bytes]:
-    """Without their order: a key's lines come back together, where its one line stands."""
-    return sorted(one for one in data.replace(b"\r", b"\n").split(b"\n") if one)
 
 
 def unmanaged(data: bytes, case: Case) -> list[bytes]:

@@ -31,7 +31,7 @@ NON_SECRET_KEYS = frozenset(
     }
 )
 
-_BOM = "\ufeff"
+BOM = "\ufeff"
 _EOL = re.compile(r"\r\n|\n|\r")
 _PHP_TRIM = " \n\r\t\0\x0b"
 _C_SPACE = " \t\n\r\v\f"
@@ -79,7 +79,7 @@ def values(data: bytes) -> dict[str, str]:
     :raises DotenvError: phpdotenv refuses the file.
     """
     found: dict[str, str] = {}
-    for statement in statements(_decode(data)):
+    for statement in statements(decode(data)):
         if statement.name is None:
             continue
         if statement.value is None:
@@ -97,7 +97,7 @@ def edit(data: bytes, changes: t.Mapping[str, str | None]) -> Edit:
     :raises DotenvError: a value or the file does not allow it; nothing is changed then.
     """
     lines = {key: render(key, value) for key, value in changes.items()}
-    text = _decode(data)
+    text = decode(data)
     before: dict[str, list[str]] = {key: [] for key in changes}
     placed: dict[str, str] = {}
     kept = []
@@ -110,57 +110,19 @@ def edit(data: bytes, changes: t.Mapping[str, str | None]) -> Edit:
         before[key].append(raw)
         wanted = changes[key]
         if wanted is not None and key not in placed:
-            body, end = _split_end(raw)
+            body, end = split_end(raw)
             placed[key] = raw if _says(body, key, wanted) else str(lines[key]) + end
             kept.append(placed[key])
     body = "".join(kept)
-    eol = _eol(text)
+    eol = eol_of(text)
     for key, line in lines.items():
         if line is not None and key not in placed:
             body, placed[key] = _append(body, line, eol)
-    prefix = _BOM if text.startswith(_BOM) else ""
+    prefix = BOM if text.startswith(BOM) else ""
     after = prefix + body
     _agree(after, changes)
     changed = [key for key in changes if before[key] != ([placed[key]] if key in placed else [])]
-    return Edit(_encode(after), changed)
-
-
-def put_back(data: bytes, original: bytes, keys: t.Iterable[str]) -> bytes:
-    """`data` with the lines of `keys` as `original` has them, byte for byte.
-
-    All of a key's lines stand where its first stands now; where it has none now, behind what they stood behind.
-
-    :raises DotenvError: phpdotenv refuses one of the files.
-    """
-    old_text, text = _decode(original), _decode(data)
-    old = [(statement.name, old_text[statement.start : statement.end]) for statement in statements(old_text)]
-    raw: dict[str, str] = {key: "".join(lines for name, lines in old if name == key) for key in keys}
-    pending = dict(raw)
-    kept: list[tuple[str | None, str]] = []
-    for statement in statements(text):
-        name = statement.name
-        lines = pending.pop(name, "") if name in raw and name is not None else text[statement.start : statement.end]
-        if lines:
-            kept.append((name, lines))
-    for key, lines in pending.items():
-        if lines:
-            kept.insert(_place(key, old, kept), (key, lines))
-    eol = _eol(text, old_text)
-    body = ""
-    for _name, lines in kept:
-        # The last line of a file may have no end, and stand elsewhere now.
-        body += eol * (bool(body) and not body.endswith(("\n", "\r"))) + lines
-    return _encode((_BOM if text.startswith(_BOM) else "") + body)
-
-
-def _place(key: str, old: list[tuple[str | None, str]], kept: list[tuple[str | None, str]]) -> int:
-    """The index in `kept` behind the nearest of what stood before `key` in `old`."""
-    stood = [name for name, _lines in old].index(key)
-    for name, lines in reversed(old[:stood]):
-        for index, there in reversed(list(enumerate(kept))):
-            if there[0] == name and (name is not None or there[1] == lines):
-                return index + 1
-    return 0 if stood == 0 else len(kept)
+    return Edit(encode(after), changed)
 
 
 def edited_keys(original: bytes, written: bytes) -> list[str]:
@@ -168,7 +130,7 @@ def edited_keys(original: bytes, written: bytes) -> list[str]:
 
     :raises DotenvError: phpdotenv refuses one of the files.
     """
-    old, new = _raw_lines(_decode(original)), _raw_lines(_decode(written))
+    old, new = _raw_lines(decode(original)), _raw_lines(decode(written))
     return sorted(key for key in {**old, **new} if old.get(key) != new.get(key))
 
 
@@ -199,7 +161,7 @@ def statements(text: str) -> t.Iterator[Statement]:
     """
     buffer: list[str] = []
     start = number = 0
-    for number, (line, line_start, line_end) in enumerate(_lines(text, len(_BOM) * text.startswith(_BOM)), 1):
+    for number, (line, line_start, line_end) in enumerate(_lines(text, len(BOM) * text.startswith(BOM)), 1):
         begins = not buffer and '="' in line and not _closes(line, True)
         if not buffer:
             start, first = line_start, number
@@ -306,17 +268,17 @@ def _raw_lines(text: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for statement in statements(text):
         if statement.name is not None:
-            found.setdefault(statement.name, []).append(_split_end(text[statement.start : statement.end])[0])
+            found.setdefault(statement.name, []).append(split_end(text[statement.start : statement.end])[0])
     return found
 
 
-def _split_end(raw: str) -> tuple[str, str]:
+def split_end(raw: str) -> tuple[str, str]:
     body = raw[:-1] if raw.endswith(("\n", "\r")) else raw
     body = body[:-1] if raw.endswith("\r\n") else body
     return body, raw[len(body) :]
 
 
-def _eol(*texts: str) -> str:
+def eol_of(*texts: str) -> str:
     """The line end to write: the last of the first text that has one, since a value may have others in it."""
     found = next(filter(None, map(_EOL.findall, texts)), ["\n"])
     return str(found[-1])
@@ -365,7 +327,7 @@ def _agree(text: str, changes: t.Mapping[str, str | None]) -> None:
 
 
 def _line_keys(text: str) -> t.Iterator[tuple[str, int, int]]:
-    position = len(_BOM) * text.startswith(_BOM)
+    position = len(BOM) * text.startswith(BOM)
     for number, line in enumerate(text[position:].split("\n"), 1):
         yield line.partition("=")[0], position, number
         position += len(line) + 1
@@ -373,7 +335,7 @@ def _line_keys(text: str) -> t.Iterator[tuple[str, int, int]]:
 
 def _compose_keys(text: str) -> t.Iterator[tuple[str, int, int]]:
     """The keys that compose-go's dotenv reader finds, each with the offset and the number of its line."""
-    position = len(_BOM) * text.startswith(_BOM)
+    position = len(BOM) * text.startswith(BOM)
     while True:
         while position < len(text) and text[position] in _GO_SPACE:
             position += 1
@@ -430,9 +392,9 @@ def _closing_quote(text: str, opening: int, line: int) -> int:
     raise DotenvError(f"line {line}: a quote is not closed")
 
 
-def _decode(data: bytes) -> str:
+def decode(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _encode(text: str) -> bytes:
+def encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")

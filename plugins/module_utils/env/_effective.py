@@ -13,7 +13,7 @@ import time
 import typing as t
 
 from ..keeper import _inplace_file
-from . import _dotenv, _memory, _pusher, _recreation
+from . import _dotenv, _memory, _outline, _pusher, _recreation
 
 
 class Change(t.NamedTuple):
@@ -51,7 +51,7 @@ class Environment:
         return self._change(before, after, keys, dict(values))
 
     def given_back(self) -> Change:
-        """What it takes to have the values from before our first edit. Raises DotenvError, DamagedStoreError and OSError."""
+        """What it takes to have the values from before our first edit. Raises DotenvError, KeptError and OSError."""
         before = self._file.read()
         after = self._memory.original(before)
         found, keys = _dotenv.values(after), _dotenv.edited_keys(before, after)
@@ -84,6 +84,8 @@ class Environment:
             if backup:
                 self._file.back_up(change.before)
             self._file.write(change.before, change.after)
+        if not change.removal:
+            self._memory.done()
         seconds = self._recreate(change, remembered, timeout) if recreate and change.pending else None
         if change.removal:
             self._memory.forget()
@@ -111,7 +113,8 @@ class Environment:
     def _go_back(self, change: Change, remembered: bool) -> None:
         current = self._file.read()
         # Together with what somebody else changed since.
-        before = change.before if current == change.after else _dotenv.put_back(current, change.before, change.keys)
+        was = _outline.outline(change.before, change.keys)
+        before = change.before if current == change.after else _outline.put_back(current, was)
         if before != current:
             self._file.write(current, before)
         if not remembered:

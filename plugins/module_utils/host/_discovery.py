@@ -21,6 +21,7 @@ import typing as t
 from ..engine import _client
 from ..env import _dotenv, _pusher
 from ..firewall import _nft_rules, _port_reach
+from ..keeper import _kept
 from ..nginx import _container, _http_conf
 from ..tunnel import _ingress
 from . import _state
@@ -34,6 +35,7 @@ CONSTANTS = "/var/www/html/config/constants.php"
 BROADCASTING = "/var/www/html/config/broadcasting.php"
 REVERB = "/etc/s6-overlay/s6-rc.d/reverb"
 FIREWALL_FILE = "/etc/coolify-websocket/firewall.nft"
+STATE_FOLDER = "/var/lib/coolify-websocket"
 SELF_HEAL_STATE = "/run/coolify-websocket/state.json"
 SELF_HEAL_UNIT = "coolify-websocket.service"
 FIREWALL_UNIT = "coolify-websocket-firewall.service"
@@ -326,8 +328,8 @@ class Discovery:
 
     def _traefik(self) -> Json:
         path = self._data_path + "/proxy/dynamic/coolify-websocket.yaml"
-        content = self._text(path)
-        return {"path": path, "present": content is not None, "content": content}
+        content, entry = self._text(path), _kept.Entry(STATE_FOLDER, "traefik", path).file
+        return {"path": path, "present": content is not None, "content": content, "kept": self._text(entry) is not None}
 
     def _firewall(self, table: Json | None, units: t.Mapping[str, t.Mapping[str, t.Any]]) -> Json:
         unit = units.get(FIREWALL_UNIT) or {}

@@ -18,7 +18,6 @@ else since, and stays.
 from __future__ import annotations
 
 import base64
-import contextlib
 import errno
 import fcntl
 import hashlib
@@ -27,6 +26,8 @@ import os
 import re
 import stat
 import time
+
+from . import _durable
 
 _KEPT_BACKUPS = 5
 
@@ -99,8 +100,7 @@ class InPlaceFile:
         if old is not None:
             with open(self.path, "r+b", buffering=0) as target:
                 _overwrite(target.fileno(), old)
-        _unlink(self._journal)
-        _unlink(self._journal + ".new")
+        _durable.remove(self._journal)
 
     def write(self, before: bytes, after: bytes) -> None:
         """Overwrites `before`, which is what was read, with `after`.
@@ -118,7 +118,7 @@ class InPlaceFile:
                 _overwrite(target.fileno(), after)
         finally:
             if self.cut_short() is None:
-                _unlink(self._journal)
+                _durable.remove(self._journal)
 
     def back_up(self, data: bytes) -> str:
         """Keeps `data` with the file's owner and mode, and of all backups the newest few. Returns its path."""
@@ -127,7 +127,7 @@ class InPlaceFile:
         backup = os.path.join(self._folder, f"{self._name}-{self._key}-{stamp}-{max(taken, default=-1) + 1}.backup")
         self._keep(backup, data, os.stat(self.path))
         for name, _stamp, _number in self._backups()[:-_KEPT_BACKUPS]:
-            _unlink(os.path.join(self._folder, name))
+            _durable.remove(os.path.join(self._folder, name))
         return backup
 
     def latest_backup(self) -> str | None:
@@ -141,7 +141,7 @@ class InPlaceFile:
             return
         for name in os.listdir(self._folder):
             if self._key in name and re.search(r"\.backup(\.new)?$|^journal-", name):
-                _unlink(os.path.join(self._folder, name))
+                _durable.remove(os.path.join(self._folder, name))
         if not os.listdir(self._folder):
             os.rmdir(self._folder)
 
@@ -158,22 +158,11 @@ class InPlaceFile:
         return sorted(((match[0], match[1], int(match[2])) for match in found), key=lambda backup: backup[1:])
 
     def _keep(self, path: str, data: bytes, like: os.stat_result | None) -> None:
-        """Writes a file of ours durably; at no moment is it readable by more people than in the end."""
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as target:
-            target.write(data)
-            target.flush()
-            if like is not None:
-                os.fchown(descriptor, like.st_uid, like.st_gid)
-                os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
-            os.fsync(descriptor)
-        os.replace(path + ".new", path)
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        if like is None:
+            _durable.write(path, data, 0o600)
+        else:
+            _durable.write(path, data, stat.S_IMODE(like.st_mode), (like.st_uid, like.st_gid))
 
     def _read_journal(self) -> tuple[bytes, bytes] | None:
         try:
@@ -213,8 +202,3 @@ def _overwrite(descriptor: int, data: bytes) -> None:
         written += os.pwrite(descriptor, data[written:], written)
     os.ftruncate(descriptor, len(data))
     os.fsync(descriptor)
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        os.unlink(path)

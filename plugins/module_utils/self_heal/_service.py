@@ -11,11 +11,11 @@ and come back, with whether the unit was enabled, when the service is removed.
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import shutil
 import typing as t
+
+from ..keeper import _durable, _kept
 
 # argv → exit status, standard output, standard error
 Run = t.Callable[[t.List[str]], t.Tuple[int, str, str]]
@@ -55,15 +55,15 @@ class Service:
     Args:
         unit: name of the unit.
         folder: directory that belongs to the service alone; what is in it and not wanted is removed.
-        memory: file that keeps what the service replaced, in a directory of mode 0700.
+        kept: keeps what the service replaced.
         run: how to start a process.
         root: where paths begin; other than ``/`` in tests.
     """
 
-    def __init__(self, unit: str, folder: str, memory: str, run: Run, root: str = "/") -> None:
+    def __init__(self, unit: str, folder: str, kept: _kept.Entry, run: Run, root: str = "/") -> None:
         self._unit = unit
         self._folder = folder
-        self._memory = memory
+        self._kept = kept
         self._run = run
         self._root = root
 
@@ -79,26 +79,29 @@ class Service:
         )
 
     def differences(self, files: t.Sequence[Wanted]) -> list[Change]:
-        """What `install` would write and remove."""
-        wanted = {file.path for file in files}
+        """What `install` would write and remove: after a run that was cut all, since the service may run with another."""
+        wanted, cut = {file.path for file in files}, self._kept.cut()
         changes = []
         for file in files:
             before = self._read(file.path)
-            if before != file.content or self._mode(file.path) != file.mode:
+            if cut or before != file.content or self._mode(file.path) != file.mode:
                 changes.append(Change(file.path, before, file.content))
         strays = sorted(path for path in self._within(self._folder) if path not in wanted)
         return changes + [Change(path, self._read(path), None) for path in strays]
 
     def install(self, files: t.Sequence[Wanted], changes: t.Sequence[Change], state: UnitState) -> None:
         """Brings files and unit to what is wanted; returns when the service says that it is ready."""
-        if not os.path.exists(self._at(self._memory)):
-            self._remember(files, state)
+        if self._kept.load() is None:
+            self._kept.remember(self._before(files, state))
+        self._kept.begin()
         modes = {file.path: file.mode for file in files}
         for change in changes:
+            target = self._at(change.path)
             if change.after is None:
-                os.unlink(self._at(change.path))
+                _durable.remove(target)
             else:
-                self._write(change.path, change.after, modes[change.path], 0o755)
+                os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
+                _durable.write(target, change.after.encode("utf-8", "surrogateescape"), modes[change.path])
         self._drop_empty(self._folder)
         if state.stale or any(change.path.endswith(self._unit) for change in changes):
             self._systemctl("daemon-reload")
@@ -106,33 +109,36 @@ class Service:
             self._systemctl("enable", self._unit)
         if changes or not state.active:
             self._systemctl("restart", self._unit)
+        self._kept.done()
 
     def removal(self, files: t.Sequence[Wanted]) -> list[Change]:
         """What `remove` would write and remove."""
-        originals = self._recall()["originals"]
-        paths = sorted({file.path for file in files} | set(self._within(self._folder)) | set(originals))
         changes = []
-        for path in paths:
-            before = self._read(path)
-            after = _decoded(originals[path]["content"]) if path in originals else None
+        for path, original in sorted(self._way_back(files).items()):
+            before, after = self._read(path), None if original is None else str(original["text"])
             if before != after:
                 changes.append(Change(path, before, after))
         return changes
 
-    def remove(self, changes: t.Sequence[Change], state: UnitState) -> None:
-        """Stops the service, takes away all of it, and puts back what was there before."""
-        memory = self._recall()
+    def kept(self) -> bool:
+        """Whether there is something to give back: if nothing else, that a removal was cut before its last step."""
+        return self._kept.load() is not None
+
+    def remove(self, files: t.Sequence[Wanted], changed: bool, state: UnitState) -> None:
+        """Stops the service, takes away all of it, and puts back what was there before. Each step may be made twice."""
+        if changed:
+            self._give_back(files, state)
+        self._kept.forget()
+
+    def _give_back(self, files: t.Sequence[Wanted], state: UnitState) -> None:
+        memory = self._kept.load() or {"folders": [], "enabled": False}
+        self._kept.begin()
         if state.active:
             self._systemctl("stop", self._unit)
         if state.enabled:
             self._systemctl("disable", self._unit)
-        for change in changes:
-            if change.after is None:
-                os.unlink(self._at(change.path))
-            else:
-                original = memory["originals"][change.path]
-                self._write(change.path, change.after, original["mode"], 0o755)
-                os.chown(self._at(change.path), original["uid"], original["gid"])
+        for path, original in self._way_back(files).items():
+            _kept.give_back(self._at(path), original)
         if os.path.isdir(self._at(self._folder)):
             shutil.rmtree(self._at(self._folder))
         state_link = self._at("/run/" + self._unit.rpartition(".")[0])
@@ -141,72 +147,39 @@ class Service:
             os.unlink(state_link)
         for folder in reversed(memory["folders"]):
             self._drop_empty(folder, itself=True)
-        if any(change.path.endswith(self._unit) for change in changes):
-            self._systemctl("daemon-reload")
-            # A unit that had failed is remembered after its file is gone; for any other this says "not loaded".
-            self._run(["systemctl", "reset-failed", self._unit])
+        self._systemctl("daemon-reload")
+        # A unit that had failed is remembered after its file is gone; for any other this says "not loaded".
+        self._run(["systemctl", "reset-failed", self._unit])
         if memory["enabled"]:
             self._systemctl("enable", self._unit)
-        if os.path.exists(self._at(self._memory)):
-            os.unlink(self._at(self._memory))
-            self._drop_empty(os.path.dirname(self._memory), itself=True)
 
-    def _remember(self, files: t.Sequence[Wanted], state: UnitState) -> None:
+    def _before(self, files: t.Sequence[Wanted], state: UnitState) -> dict[str, t.Any]:
         originals = {}
         folders: list[str] = []
         for file in files:
-            content = self._read(file.path)
-            if content is not None and not file.path.startswith(self._folder + "/"):
-                status = os.stat(self._at(file.path))
-                originals[file.path] = {
-                    "content": base64.b64encode(content.encode("utf-8", "surrogateescape")).decode("ascii"),
-                    "mode": status.st_mode & 0o7777,
-                    "uid": status.st_uid,
-                    "gid": status.st_gid,
-                }
+            picture = _kept.picture(self._at(file.path))
+            if picture is not None and not file.path.startswith(self._folder + "/"):
+                originals[file.path] = picture
             missing = []
             folder = os.path.dirname(file.path)
             while not os.path.isdir(self._at(folder)) and folder not in folders:
                 missing.append(folder)
                 folder = os.path.dirname(folder)
             folders += reversed(missing)
-        memory = {"originals": originals, "folders": folders, "enabled": bool(originals) and state.enabled}
-        self._write(self._memory, json.dumps(memory), 0o600, 0o700)
+        return {"files": originals, "folders": folders, "enabled": bool(originals) and state.enabled}
 
-    def _recall(self) -> dict[str, t.Any]:
-        content = self._read(self._memory)
-        if content is None:
-            return {"originals": {}, "folders": [], "enabled": False}
-        try:
-            memory: dict[str, t.Any] = json.loads(content)
-        except ValueError as error:
-            raise ServiceError(
-                f"{self._memory} is damaged; delete it to go on, without what stood in the files' places before"
-            ) from error
-        return memory
-
-    def _write(self, path: str, content: str, mode: int, folder_mode: int) -> None:
-        """In one step, so that a service that starts at this moment finds the old file or the new one."""
-        target = self._at(path)
-        folder = os.path.dirname(target)
-        if not os.path.isdir(folder):
-            os.makedirs(folder)
-            os.chmod(folder, folder_mode)
-        temporary = os.path.join(folder, f".{os.path.basename(path)}.new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content.encode("utf-8", "surrogateescape"))
-            os.fchmod(stream.fileno(), mode)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
+    def _way_back(self, files: t.Sequence[Wanted]) -> dict[str, dict[str, t.Any] | None]:
+        """What is to be in each file's place, by path."""
+        kept = self._kept.load()
+        within = dict.fromkeys(self._within(self._folder))
+        if kept is not None:
+            return {**within, **dict.fromkeys(file.path for file in files), **kept["files"]}
+        # Never installed, or given back, so that the guide's files stay; or the memory was lost: ours name the folder.
+        return {**within, **{file.path: None for file in files if self._folder in (self._read(file.path) or "")}}
 
     def _read(self, path: str) -> str | None:
-        try:
-            with open(self._at(path), "rb") as source:
-                return source.read().decode("utf-8", "surrogateescape")
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        picture = _kept.picture(self._at(path))
+        return None if picture is None else str(picture["text"])
 
     def _mode(self, path: str) -> int | None:
         return os.stat(self._at(path)).st_mode & 0o7777 if os.path.exists(self._at(path)) else None
@@ -234,7 +207,3 @@ class Service:
                 f"systemctl {' '.join(arguments)} failed: {words}. Look at: journalctl --unit {self._unit} --lines 30"
             )
         return out
-
-
-def _decoded(content: str) -> str:
-    return base64.b64decode(content).decode("utf-8", "surrogateescape")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv, _memory
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv, _memory, _outline
 
 INSTALLED = b"""\
 APP_KEY=base64:c2VjcmV0
@@ -93,6 +93,17 @@ def test_a_run_that_was_cut_before_it_wrote_costs_no_order(memory):
     assert memory.original(after) == data
 
 
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_nothing_is_kept_of_what_is_not_ours_but_names(memory, tmp_path, end):
+    data = b"# token=topsecret\nexport DB_PASSWORD=secret\nPUSHER_HOST=old\nAPP_KEY=base64:c2VjcmV0" + end
+    after = edited(memory, edited(memory, data, DOMAIN), TAILNET)
+    (entry,) = (tmp_path / "state" / "kept").iterdir()
+    assert "secret" not in entry.read_text()
+    assert "c2VjcmV0" not in entry.read_text()
+    assert '"PUSHER_HOST=old\\n"' in entry.read_text()
+    assert memory.original(after) == data
+
+
 @pytest.mark.parametrize(
     "theirs",
     [
@@ -105,7 +116,7 @@ def test_a_variable_that_we_never_wrote_is_not_ours(memory, theirs):
     """Field case E1."""
     before = INSTALLED + b"TERMINAL_PORT=6002\n"
     current = theirs(rewritten(edited(memory, before, DOMAIN)))
-    assert memory.original(current) == _dotenv.put_back(current, before, DOMAIN)
+    assert memory.original(current) == _outline.put_back(current, _outline.outline(before, DOMAIN))
     assert {key for key in _dotenv.edited_keys(before, memory.original(current)) if key.startswith("TERMINAL_")} == {
         key for key in _dotenv.edited_keys(before, current) if key.startswith("TERMINAL_")
     }

@@ -134,8 +134,8 @@ def test_a_cut_while_mending_is_mended_as_well(env, folder):
 def test_a_killed_process_leaves_a_file_that_is_mended(env, folder):
     program = (
         "import os, signal, sys\n"
-        f"sys.path.insert(0, {os.path.dirname(_inplace_file.__file__)!r})\n"
-        "import _inplace_file\n"
+        f"sys.path[:] = {sys.path!r}\n"
+        f"from {_inplace_file.__package__} import _inplace_file\n"
         "real = os.pwrite\n"
         "def pwrite(descriptor, data, offset):\n"
         "    real(descriptor, data[:20], offset)\n"

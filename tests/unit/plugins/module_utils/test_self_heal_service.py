@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _kept
 from ansible_collections.selfhosted.coolify.plugins.module_utils.self_heal import _service as self_heal_service
 
 UNIT = "coolify-websocket.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 SCRIPT = "/data/coolify/nginx-config/apply-websocket.sh"
 FOLDER = "/usr/local/lib/coolify-websocket"
-MEMORY = "/var/lib/coolify-websocket/self-heal.json"
+STATE = "var/lib/coolify-websocket"
+KEPT = f"{STATE}/kept/self-heal.json"
 FILES = [
     self_heal_service.Wanted(f"{FOLDER}/package/agent.py", "agent\n", 0o644),
     self_heal_service.Wanted(UNIT_FILE, "unit\n", 0o644),
@@ -53,7 +55,8 @@ def systemd():
 def service(tmp_path, systemd):
     for folder in ("/etc/systemd/system", "/usr/local/lib", "/var/lib", "/data/coolify", "/run"):
         (tmp_path / folder[1:]).mkdir(parents=True)
-    return self_heal_service.Service(UNIT, FOLDER, MEMORY, systemd, str(tmp_path))
+    kept = _kept.Entry(str(tmp_path / STATE), "self-heal")
+    return self_heal_service.Service(UNIT, FOLDER, kept, systemd, str(tmp_path))
 
 
 def install(service, files=None):
@@ -78,8 +81,8 @@ def test_installed_enabled_running_and_then_left_alone(service, systemd, tmp_pat
     assert install(service) == [file.path for file in FILES]
     assert systemd.asked == ["daemon-reload", "enable", "restart"]
     assert (tmp_path / SCRIPT[1:]).stat().st_mode & 0o7777 == 0o755
-    assert (tmp_path / "var/lib/coolify-websocket").stat().st_mode & 0o7777 == 0o700
-    assert (tmp_path / MEMORY[1:]).stat().st_mode & 0o7777 == 0o600
+    assert (tmp_path / STATE).stat().st_mode & 0o7777 == 0o700
+    assert (tmp_path / KEPT).stat().st_mode & 0o7777 == 0o600
     systemd.asked.clear()
     assert install(service) == []
     assert systemd.asked == []
@@ -117,7 +120,7 @@ def test_removed_without_a_trace(service, systemd, tmp_path):
     before = snapshot(tmp_path)
     install(service)
     (tmp_path / "run/coolify-websocket").symlink_to("private/coolify-websocket")
-    service.remove(service.removal(FILES), service.unit_state())
+    service.remove(FILES, True, service.unit_state())
     assert snapshot(tmp_path) == before
     assert systemd.asked[-4:] == ["stop", "disable", "daemon-reload", "reset-failed"]
     assert service.removal(FILES) == []
@@ -133,16 +136,31 @@ def test_what_the_guide_left_comes_back(service, systemd, tmp_path):
     install(service)
     newer = [FILES[0]._replace(content="newer\n"), *FILES[1:]]
     install(service, newer)
-    service.remove(service.removal(newer), service.unit_state())
+    service.remove(newer, True, service.unit_state())
     assert snapshot(tmp_path) == before
     assert systemd.enabled
+
+
+def test_what_we_never_replaced_is_not_removed(service, systemd, tmp_path):
+    (tmp_path / UNIT_FILE[1:]).write_text("by hand\n")
+    assert service.removal(FILES) == []
+    assert not service.kept()
+
+
+def test_a_lost_memory_costs_only_what_was_there_before(service, tmp_path):
+    before = snapshot(tmp_path)
+    ours = [FILES[0], FILES[1]._replace(content=f"ExecStart=python3 {FOLDER}\n")]
+    install(service, ours)
+    (tmp_path / KEPT).unlink()
+    service.remove(ours, True, service.unit_state())
+    assert snapshot(tmp_path) == before
 
 
 def test_a_folder_that_others_use_stays(service, tmp_path):
     install(service)
     other = (tmp_path / SCRIPT[1:]).with_name("mine.txt")
     other.write_text("mine")
-    service.remove(service.removal(FILES), service.unit_state())
+    service.remove(FILES, True, service.unit_state())
     assert other.read_text() == "mine"
 
 
@@ -154,6 +172,6 @@ def test_a_failed_start_says_where_to_look(service, systemd):
 
 def test_a_damaged_memory_is_refused(service, tmp_path):
     install(service)
-    (tmp_path / MEMORY[1:]).write_text("{")
-    with pytest.raises(self_heal_service.ServiceError, match="damaged"):
+    (tmp_path / KEPT).write_text("{")
+    with pytest.raises(_kept.KeptError, match="damaged"):
         service.removal(FILES)

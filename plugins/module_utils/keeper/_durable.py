@@ -1,0 +1,52 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: no promise is made to anybody else.
+
+Files that are replaced in one step: whoever reads one finds the old or the new, after a power failure too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+
+def write(path: str, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """Replaces the file; at no moment is it readable by more people than in the end.
+
+    :param mode: permission bits.
+    :param owner: numbers of user and group; None for those of this process.
+    :raises OSError:
+    """
+    descriptor = os.open(_candidate(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as target:
+        target.write(data)
+        target.flush()
+        if owner is not None:
+            os.fchown(descriptor, *owner)
+        os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+    os.replace(_candidate(path), path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def remove(path: str) -> None:
+    """Removes the file, if it is there, and what a cut `write` left beside it. Raises OSError."""
+    for name in (_candidate(path), path):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(name)
+
+
+def cut(path: str) -> bool:
+    """Whether a `write` of the file was cut."""
+    return os.path.exists(_candidate(path))
+
+
+def _candidate(path: str) -> str:
+    # Always the same, so that the next write overwrites what a cut one left; neither systemd nor Traefik reads it.
+    return path + ".new"
