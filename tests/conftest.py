@@ -16,7 +16,7 @@ if not (NAMESPACE / "coolify").exists():
     (NAMESPACE / "coolify").symlink_to("../../..")
 sys.path.insert(0, str(ROOT / ".collections"))
 
-# In CI the same commit gives the same verdict; new examples are sought by everybody's own runs and by `make fuzz`.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+# In CI the same commit gives the same verdict; new examples are sought by everybody's own runs and by `make fuzz`. Time
+# decides no test.
+hypothesis.settings.register_profile("run", derandomize=bool(os.environ.get("CI")), deadline=None)
+hypothesis.settings.load_profile("run")

@@ -316,7 +316,8 @@ managed:
     nginx:
       description:
         - The routes in the container's nginx. C(present), C(current) (null where it cannot be told), C(paths) that are
-          routed by the managed block, C(foreign) locations of the same paths, and the C(error) where the file could
+          routed by the managed block, C(served) those that nginx serves without it, C(foreign) locations of the same
+          paths, and the C(error) where the file could
           not be understood.
       type: dict
     self_heal:

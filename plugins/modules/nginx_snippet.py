@@ -15,8 +15,10 @@ description:
   - A new file is tested by the container's own nginx beside the running one, takes its place by rename, is tested there
     and then loaded gracefully. Where any of this fails, the old file is back and the module fails with nginx's words.
     It succeeds only when nginx answers on every route.
-  - Locations that were added by hand for the same paths and lead to the realtime container are taken over into the
-    block. A location that is more than that stays as it is and is reported, and its path is left out of the block.
+  - A path on which the running nginx answers a WebSocket handshake as the server behind it does, is served already, by
+    Coolify itself or by somebody's hand, and is left alone. Nobody else's configuration is interpreted for that.
+  - Plain copies of the routes, as a script of one's own may have appended them, are taken over into the block. Any other location
+    for the same path stays as it is and is reported, and its path is left out of the block.
   - A container that does not run gets the file all the same; nginx loads it when it starts.
 extends_documentation_fragment:
   - selfhosted.coolify.attributes
@@ -93,7 +95,7 @@ paths:
   elements: str
   sample: [/terminal/ws, /app/, /apps/]
 foreign:
-  description: Locations of somebody else's that take one of the paths, which are therefore not in the block.
+  description: Locations of somebody else's for one of the paths, which are therefore not in the block.
   returned: success
   type: list
   elements: dict
@@ -111,8 +113,15 @@ foreign:
       description: The line it begins in.
       type: int
     served:
-      description: Whether it leads to the realtime server.
+      description:
+        - Whether nginx answers on the path as the server behind it does. Null where the container does not run, or its
+          nginx does not answer.
       type: bool
+served:
+  description: The paths that the running nginx serves without the block, and which are not in it therefore.
+  returned: success
+  type: list
+  elements: str
 adopted:
   description: Locations added by hand that the block took over in this run.
   returned: success
@@ -129,7 +138,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
-from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _container, _http_conf
+from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _container, _http_conf, _routes
 
 _ATTEMPTS = 3
 
@@ -145,12 +154,12 @@ def main() -> None:
                 "options": {
                     "kind": {"type": "str", "choices": ["exact", "prefix"], "required": True},
                     "path": {"type": "str", "required": True},
-                    "upstream": {"type": "str", "default": _http_conf.UPSTREAM},
+                    "upstream": {"type": "str", "default": _routes.UPSTREAM},
                     "port": {"type": "int", "required": True},
                 },
             },
-            "resolver": {"type": "str", "default": _http_conf.RESOLVER},
-            "read_timeout": {"type": "int", "default": _http_conf.READ_TIMEOUT},
+            "resolver": {"type": "str", "default": _routes.RESOLVER},
+            "read_timeout": {"type": "int", "default": _routes.READ_TIMEOUT},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
         },
@@ -167,13 +176,13 @@ def main() -> None:
                     raise
     except _client.EngineUnavailable as error:
         module.fail_json(msg=f"docker_socket: {error}. Start Docker, or name the socket it listens on.")
-    except (_client.EngineError, _container.NginxError, _http_conf.HttpConfError) as error:
+    except (_client.EngineError, _container.NginxError, _routes.HttpConfError) as error:
         module.fail_json(msg=f"container {module.params['container']}: {error}")
     for location in result["foreign"]:
-        if not location["served"]:
+        if location["served"] is False:
             module.warn(
-                f"{location['file']}, line {location['line']}: '{location['location']}' takes {location['path']} "
-                "and does not lead to the realtime server; remove it, so that the route can be added"
+                f"{location['file']}, line {location['line']}: '{location['location']}' takes {location['path']}, which "
+                "nginx does not answer as the realtime server does; remove it, so that the route can be added"
             )
     module.exit_json(**result)
 
@@ -183,10 +192,10 @@ def ensure(engine: _client.Engine, params: dict[str, t.Any], check_mode: bool) -
     inspected = engine.inspect(params["container"])
     if inspected is None:
         if params["state"] == "absent":
-            return _returned(_http_conf.Result("", False, [], [], []), "", reloaded=False)
+            return _returned(_http_conf.Result("", False, [], [], [], []), "", reloaded=False)
         raise _container.NginxError("there is no such container; install Coolify, or set the option container")
     snapshot = _container.read(engine, inspected, params["path"])
-    wanted = _wanted(snapshot, params)
+    wanted = _wanted(engine, snapshot, params)
     template = _treated_template(engine, inspected, params)
     reload_only = not wanted.changed and snapshot.running and not _container.is_loaded(engine, snapshot)
     if not check_mode:
@@ -213,11 +222,11 @@ def _treated_template(
     return template if template is not None and _http_conf.remove(template.text).changed else None
 
 
-def _wanted(snapshot: _container.Snapshot, params: dict[str, t.Any]) -> _http_conf.Result:
+def _wanted(engine: _client.Engine, snapshot: _container.Snapshot, params: dict[str, t.Any]) -> _http_conf.Result:
     if params["state"] == "absent":
         return _http_conf.remove(snapshot.text)
-    routes = _http_conf.ROUTES if params["routes"] is None else params["routes"]
-    return _http_conf.apply(snapshot.text, routes, params["resolver"], params["read_timeout"], snapshot.texts, snapshot.upstreams)
+    routes = _routes.ROUTES if params["routes"] is None else params["routes"]
+    return _container.wanted(engine, snapshot, routes, params["resolver"], params["read_timeout"])
 
 
 def _returned(result: _http_conf.Result, before: str, reloaded: bool) -> dict[str, t.Any]:
@@ -231,6 +240,7 @@ def _returned(result: _http_conf.Result, before: str, reloaded: bool) -> dict[st
         },
         "paths": result.paths,
         "foreign": [location._asdict() for location in result.foreign],
+        "served": result.served,
         "adopted": result.adopted,
         "reloaded": reloaded,
     }

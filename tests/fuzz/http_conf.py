@@ -120,8 +120,14 @@ def crossplane_statements(text: str) -> list[t.Any]:
     return root
 
 
+def within(statement: t.Any) -> t.Iterator[t.Any]:
+    for inner in statement[1] or []:
+        yield inner
+        yield from within(inner)
+
+
 def is_ours(statement: t.Any) -> bool:
-    return any(inner[0][0] == "if" and MARK in " ".join(inner[0]) for inner in statement[1] or [])
+    return any(inner[0][0] == "if" and MARK in " ".join(inner[0]) for inner in within(statement))
 
 
 def check_meaning(text: str, result: _http_conf.Result) -> None:
@@ -132,7 +138,7 @@ def check_meaning(text: str, result: _http_conf.Result) -> None:
     if set(ours) != wanted:
         raise Disagreement(f"crossplane finds {sorted(ours)} as ours, the collection says {sorted(wanted)}")
     for (_modifier, path), statement in ours.items():
-        passed = [inner[0][1] for inner in statement[1] if inner[0][0] == "proxy_pass"]
+        passed = [inner[0][1] for inner in within(statement) if inner[0][0] == "proxy_pass"]
         if passed != [f"http://$coolify_websocket_upstream:{PATHS[path][1]}"]:
             raise Disagreement(f"{path} is passed to {passed}")
     rest = [statement for statement in after if not is_ours(statement)]

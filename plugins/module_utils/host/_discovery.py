@@ -22,7 +22,7 @@ from ..engine import _client
 from ..env import _dotenv, _pusher
 from ..firewall import _nft_rules, _port_reach
 from ..keeper import _kept
-from ..nginx import _container, _http_conf
+from ..nginx import _container, _http_conf, _routes
 from ..tunnel import _ingress
 from . import _state
 
@@ -80,8 +80,8 @@ class Discovery:
         tunnel_config: str = "/etc/cloudflared/config.yml",
         root: str = "/",
         run: Run = run,
-        resolver: str = _http_conf.RESOLVER,
-        read_timeout: int = _http_conf.READ_TIMEOUT,
+        resolver: str = _routes.RESOLVER,
+        read_timeout: int = _routes.READ_TIMEOUT,
     ) -> None:
         self._engine = engine
         self._data_path = data_path.rstrip("/")
@@ -248,9 +248,7 @@ class Discovery:
             for path in sorted(glob.glob(self._path(folder) + "/libsystemd-shared-*"))
         ]
         facts: Json = dict(_state.os_release(self._text("/etc/os-release") or ""))
-        facts.update(
-            python=platform.python_version(), systemd=_state.systemd_version(names), kernel=platform.release()
-        )
+        facts.update(python=platform.python_version(), systemd=_state.systemd_version(names), kernel=platform.release())
         return facts
 
     def _ufw(self) -> Json:
@@ -278,9 +276,7 @@ class Discovery:
         """
         status, output, error = self._run(["nft", "-j", "list", "table", _nft_rules.FAMILY, _nft_rules.TABLE])
         if status == 0:
-            return {"available": True, "version": _state.nft_version(output), "error": None}, _nft_rules.parse(
-                output
-            )
+            return {"available": True, "version": _state.nft_version(output), "error": None}, _nft_rules.parse(output)
         if status == 127:
             return {"available": False, "version": None, "error": error}, None
         available = "No such file or directory" in error
@@ -294,23 +290,18 @@ class Discovery:
     # -- what this collection manages ----------------------------------------------------------------------------------
 
     def _nginx(self, coolify: t.Mapping[str, t.Any] | None) -> Json:
-        facts: Json = {"present": False, "current": None, "paths": [], "foreign": [], "error": None}
+        facts: Json = {"present": False, "current": None, "paths": [], "served": [], "foreign": [], "error": None}
         if coolify is None:
             return facts
         try:
             snapshot = _container.read(self._engine, dict(coolify))
-            status = _http_conf.status(
-                snapshot.text,
-                _http_conf.ROUTES,
-                self._resolver,
-                self._read_timeout,
-                snapshot.texts,
-                snapshot.upstreams,
-            )
-        except (_container.NginxError, _client.EngineError, _http_conf.HttpConfError) as problem:
+            wanted = _container.wanted(self._engine, snapshot, resolver=self._resolver, read_timeout=self._read_timeout)
+            paths, present = _http_conf.paths(snapshot.text), _http_conf.is_treated(snapshot.text)
+        except (_container.NginxError, _client.EngineError, _routes.HttpConfError) as problem:
             facts["error"] = str(problem)
             return facts
-        facts.update(status._asdict(), foreign=[location._asdict() for location in status.foreign])
+        facts.update(present=present, current=not wanted.changed, paths=paths, served=wanted.served)
+        facts["foreign"] = [location._asdict() for location in wanted.foreign]
         return facts
 
     def _self_heal(self, units: t.Mapping[str, t.Mapping[str, t.Any]]) -> Json:

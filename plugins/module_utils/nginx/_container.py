@@ -18,12 +18,11 @@ import re
 import typing as t
 
 from ..engine import _client
-from . import _http_conf, _syntax
+from . import _http_conf, _routes, _syntax
 
 ROOT = "/etc/nginx"
 MAIN = "/etc/nginx/nginx.conf"
 TEMPLATE = ".template"
-_BESIDE = ("127.0.0.1", "localhost")
 
 _REFUSED, _CONFLICT, _BROKEN, _NOT_LOADED, _SILENT = 10, 11, 12, 13, 14
 
@@ -51,6 +50,32 @@ wait_for_answers() {{
 """
 
 _ASK = _PROBE + 'ask "$@"'
+
+# $1 the port, then each path with the address of the server behind it: says whether nginx answers a handshake there as
+# that server does, which Coolify's own pages do not; nothing where the server answers nobody.
+_COMPARE = f"""
+shake() {{
+    set -- -s -m 1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \\
+        -H 'Sec-WebSocket-Key: Y29vbGlmeS13ZWJzb2NrZQ==' "$1"
+    code=$(curl -o /dev/null -w '%{{http_code}}' "$@")
+    case $code in
+        101 | 000) echo $code ;;
+        *) echo $code $(curl "$@" | cksum) ;;
+    esac
+}}
+port=$1
+shift
+while [ $# -gt 1 ]; do
+    here=$(shake "http://127.0.0.1:$port$1") there=$(shake "http://$2$1")
+    case $here,$there in
+        000,*) exit {_SILENT} ;;
+        *,000) ;;
+        "$there,$there") echo "yes $1" ;;
+        *) echo "no $1" ;;
+    esac
+    shift 2
+done
+"""
 
 _TEST = "nginx -t -q 2>&1"
 
@@ -105,8 +130,6 @@ class Snapshot(t.NamedTuple):
     """A container's nginx configuration at one moment. `texts` maps absolute names to contents, http.conf included.
 
     `path` is http.conf, or the template that it will be rendered from at the container's first start (fact 49).
-    `upstreams` are the names by which nginx reaches the two servers beside the routes' own: they run next to it in the
-    bundled layout (fact 48), and nowhere near it in the separate one.
     """
 
     container: str
@@ -114,7 +137,6 @@ class Snapshot(t.NamedTuple):
     path: str
     file: _client.File
     texts: dict[str, str]
-    upstreams: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -125,9 +147,7 @@ def read(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_
     """What the container of this inspection has. Raises NginxError and EngineError."""
     container = inspected["Id"]
     if any(mount.get("Destination") == path for mount in inspected.get("Mounts") or []):
-        raise NginxError(
-            f"{path} is mounted into the container from elsewhere; remove that mount, or add the routes there"
-        )
+        raise NginxError(f"{path} is mounted into the container from elsewhere; remove that mount, or add the routes there")
     files = engine.read_tree(container, ROOT)
     state = inspected["State"]
     running = bool(state["Running"]) and not state.get("Restarting") and not state.get("Paused")
@@ -138,12 +158,9 @@ def read(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_
         # Never a new http.conf: it would keep the real one from being rendered.
         path = template
     if path not in files:
-        raise NginxError(
-            f"the container has no regular file {path}; is this a Coolify image of 4.0.0-beta.426 or later?"
-        )
+        raise NginxError(f"the container has no regular file {path}; is this a Coolify image of 4.0.0-beta.426 or later?")
     texts = {name: file.data.decode("latin-1") for name, file in files.items()}
-    beside = any(_client.offers(inspected, port) for port in (6001, 6002))
-    return Snapshot(container, running, path, files[path], texts, _BESIDE if beside else ())
+    return Snapshot(container, running, path, files[path], texts)
 
 
 def template_of(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_conf.PATH) -> Snapshot | None:
@@ -154,6 +171,37 @@ def template_of(engine: _client.Engine, inspected: dict[str, t.Any], path: str =
         return None
     name = path + TEMPLATE
     return Snapshot(inspected["Id"], False, name, file, {name: file.data.decode("latin-1")})
+
+
+def wanted(
+    engine: _client.Engine,
+    snapshot: Snapshot,
+    routes: t.Sequence[t.Mapping[str, t.Any]] = _routes.ROUTES,
+    resolver: str = _routes.RESOLVER,
+    read_timeout: int = _routes.READ_TIMEOUT,
+) -> _http_conf.Result:
+    """What http.conf should say, after asking nginx, where it runs, which paths it serves without our block.
+
+    Raises HttpConfError and EngineError.
+    """
+    ours = _http_conf.paths(snapshot.text)
+    others = [route for route in routes if route["path"] not in ours]
+    asked = served(engine, snapshot, others) if snapshot.running and others else {}
+    return _http_conf.apply(snapshot.text, routes, resolver, read_timeout, snapshot.texts, asked)
+
+
+def served(engine: _client.Engine, snapshot: Snapshot, routes: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, bool]:
+    """Whether the running nginx answers on the paths of these routes as the servers behind them do.
+
+    Without the paths whose server answers nobody, and empty if nginx is silent. Raises EngineError.
+    """
+    samples = {_sample(route["path"]): route for route in routes}
+    arguments = [part for path, route in samples.items() for part in (path, f"{route['upstream']}:{route['port']}")]
+    code, output = _run(engine, snapshot, _COMPARE, str(_port(snapshot.text)), *arguments)
+    if code:
+        return {}
+    answers = [line.partition(" ") for line in output.splitlines()]
+    return {str(samples[path]["path"]): answer == "yes" for answer, _blank, path in answers if path in samples}
 
 
 def put(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
@@ -185,9 +233,7 @@ def swap(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
     if code == _CONFLICT:
         raise Conflict(f"{name} was changed by somebody else at the same time")
     if code == _REFUSED:
-        raise NginxError(
-            f"nginx refuses the new {name}, which was not put in place: {_words(output, new, snapshot.path)}"
-        )
+        raise NginxError(f"nginx refuses the new {name}, which was not put in place: {_words(output, new, snapshot.path)}")
     if code == _BROKEN:
         raise NginxError(f"nginx refuses the new {name}; the old one was put back: {_words(output)}")
     if code == _SILENT:
@@ -261,8 +307,14 @@ def _rewritten(texts: t.Mapping[str, str], name: str, path: str, candidate: str,
 def _expectation(old: str, new: str) -> list[str]:
     """The probe's arguments: what tells that nginx serves `new` and no longer `old`."""
     text, want = (new, "loaded") if _http_conf.fingerprint(new) else (old, "gone")
-    header = f"{_http_conf.PROBE_HEADER}: {_http_conf.fingerprint(text)}"
-    return [str(_port(new)), header, want, *_http_conf.status(text).paths]
+    header = f"{_routes.PROBE_HEADER}: {_http_conf.fingerprint(text)}"
+    return [str(_port(new)), header, want, *map(_sample, _http_conf.paths(text))]
+
+
+def _sample(path: str) -> str:
+    """What to ask for: below a prefix something that no server knows, so that none has anything to do, and that no exact
+    location of somebody's takes."""
+    return path + "-" if path.endswith("/") else path
 
 
 def _port(text: str) -> int:

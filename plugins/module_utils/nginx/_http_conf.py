@@ -3,39 +3,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to this collection: no promise is made to anybody else.
 
-The WebSocket routes in the http.conf of Coolify's container: text in, text out.
+The block with our routes in the http.conf of Coolify's container: text in, text out.
 
-http.conf is the body of nginx's one ``server {}`` (fact 1). Our routes stand in one block between two marker comments,
-at the end where there was none. What the block pushed aside is remembered inside it, so that `remove` gives back every
-byte. Callers decode the file as Latin-1: each byte is one character and comes back as it was.
+http.conf is the body of nginx's one ``server {}`` (fact 1). The routes stand in one block between two marker comments, at
+the end where there was none. What the block pushed aside is remembered inside it, so that `remove` gives back every
+byte. How nginx matches is not judged here: whether a path is served already is asked of nginx where one runs. Callers
+decode the file as Latin-1: each byte is one character and comes back as it was.
 """
 
 from __future__ import annotations
 
 import base64
+import fnmatch
 import hashlib
-import ipaddress
 import json
 import re
 import typing as t
 
-from . import _syntax
+from . import _routes, _syntax
+from ._routes import READ_TIMEOUT, RESOLVER, ROUTES, HttpConfError
 
 PATH = "/etc/nginx/site-opts.d/http.conf"
-RESOLVER = "127.0.0.11"
-READ_TIMEOUT = 86400
-UPSTREAM = "coolify-realtime"
-ROUTES: tuple[dict[str, t.Any], ...] = (
-    {"kind": "exact", "path": "/terminal/ws", "upstream": UPSTREAM, "port": 6002},
-    {"kind": "prefix", "path": "/app/", "upstream": UPSTREAM, "port": 6001},
-    {"kind": "prefix", "path": "/apps/", "upstream": UPSTREAM, "port": 6001},
-)
-
-# A request to one of our locations that carries this header with the block's own fingerprint is answered by nginx with
-# 204 and goes no further: it tells whether the workers have loaded this very block, whatever the upstream does.
-PROBE_HEADER = "X-Coolify-Websocket-Block"
-_PROBE_VARIABLE = "$http_" + PROBE_HEADER.lower().replace("-", "_")
-_PROBE = re.compile(re.escape(_PROBE_VARIABLE) + r' = "([0-9a-f]+)"')
 
 _BEGIN = "# BEGIN selfhosted.coolify websocket routes"
 _END = "# END selfhosted.coolify websocket routes"
@@ -49,41 +37,31 @@ _BEFORE_WIDTH = 1000
 _COPY_DIRECTIVE = re.compile(r"proxy_\w+|set|resolver|resolver_timeout|tcp_nodelay|access_log|keepalive_timeout")
 
 
-class HttpConfError(ValueError):
-    """http.conf cannot be edited safely, or an option's value is refused. The message says what to do."""
-
-
 class Foreign(t.NamedTuple):
-    """A location of somebody else's that takes one of our paths.
+    """A location of somebody else's for the path of one of our routes, which is therefore not in the block.
 
-    `path` is the route's path, `location` the directive's words, `line` counts from 1, `served` tells whether it
-    leads to the realtime container already.
+    `path` is the route's path, `location` the directive's words, `line` counts from 1. `served`: whether nginx answers
+    on the path as the realtime server does; None where
+    that could not be asked.
     """
 
     path: str
     location: str
     file: str
     line: int
-    served: bool
+    served: bool | None
 
 
 class Result(t.NamedTuple):
-    """The new text; `adopted` are the locations taken over into the block, `paths` those that the block routes."""
+    """The new text; `adopted` are the locations taken over into the block, `paths` those that the block routes, and
+    `served` those that nginx serves without it."""
 
     text: str
     changed: bool
     adopted: list[str]
     foreign: list[Foreign]
     paths: list[str]
-
-
-class Status(t.NamedTuple):
-    """`present`: our block is there. `current`: `apply` would change nothing; None where no routes were given."""
-
-    present: bool
-    current: bool | None
-    paths: list[str]
-    foreign: list[Foreign]
+    served: list[str]
 
 
 class _Before(t.NamedTuple):
@@ -109,24 +87,31 @@ def apply(
     resolver: str = RESOLVER,
     read_timeout: int = READ_TIMEOUT,
     includes: t.Mapping[str, str] | None = None,
-    upstreams: t.Collection[str] = (),
+    served: t.Mapping[str, bool] | None = None,
 ) -> Result:
-    """http.conf with the routes in it, but for those whose path somebody else's location takes.
+    """http.conf with the routes in it, but for those whose path is served, or bears the name of somebody's location.
 
     `includes` maps absolute file names to their text, for every ``include`` in http.conf. `resolver` is one or more
-    addresses, separated by blanks; `read_timeout` is in seconds. Raises HttpConfError.
+    addresses, separated by blanks; `read_timeout` is in seconds. `served` tells of paths that our block does
+    not route whether the running nginx answers there as the realtime server does, as far as it could be asked.
+    Raises HttpConfError.
     """
-    _validate(routes, resolver, read_timeout)
-    known = _known(text, routes, upstreams)
-    copies, others = _outside(text, known)
-    foreign = _foreign(others, known, includes or {})
-    taken = {location.path for location in foreign}
+    _routes.validate(routes, resolver, read_timeout)
+    served = served or {}
+    statements, blocks = _read(text)
+    others = [statement for statement in statements if not _inside(statement, blocks)]
+    copies = [statement for statement in others if any(_is_copy(statement, route) for route in routes)]
+    foreign = _foreign([one for one in others if one not in copies], routes, includes or {}, served)
+    # A copy goes, and what it served with it: also /apps/, if it was the guide's /app.
+    lost = {route["port"] for route in routes for copy in copies if _is_copy(copy, route)}
+    kept = [str(route["path"]) for route in routes if served.get(route["path"]) and route["port"] not in lost]
+    taken = {*kept, *(location.path for location in foreign)}
     wanted = [route for route in routes if route["path"] not in taken]
-    result = base = remove(text).text
-    if wanted:
-        result = _append(base, _outside(base, known)[0], wanted, resolver, read_timeout)
-    adopted = [" ".join(copy.words) for copy in copies] if wanted else []
-    return Result(result, result != text, adopted, foreign, [str(route["path"]) for route in wanted])
+    base = remove(text).text
+    adopted = [statement for statement in _read(base)[0] if any(_is_copy(statement, route) for route in wanted)]
+    result = _append(base, adopted, wanted, resolver, read_timeout) if wanted else base
+    names = [" ".join(copy.words) for copy in copies if any(_is_copy(copy, route) for route in wanted)]
+    return Result(result, result != text, names, foreign, [str(route["path"]) for route in wanted], kept)
 
 
 def remove(text: str) -> Result:
@@ -144,33 +129,33 @@ def remove(text: str) -> Result:
             rest = _insert(head + tail, block.before.pieces)
         else:
             rest = _insert(rest, tuple((block.start, piece) for _offset, piece in block.before.pieces))
-    return Result(rest, rest != text, [], [], [])
+    return Result(rest, rest != text, [], [], [], [])
 
 
-def status(
-    text: str,
-    routes: t.Sequence[t.Mapping[str, t.Any]] | None = None,
-    resolver: str = RESOLVER,
-    read_timeout: int = READ_TIMEOUT,
-    includes: t.Mapping[str, str] | None = None,
-    upstreams: t.Collection[str] = (),
-) -> Status:
-    """What there is of ours and of others. Raises HttpConfError."""
+def paths(text: str) -> list[str]:
+    """The paths that our block in this text routes. Raises HttpConfError."""
     statements, blocks = _read(text)
-    paths = [s.words[-1] for s in statements if s.name == "location" and _inside(s, blocks)]
-    if routes is None:
-        known = _known(text, ROUTES, upstreams)
-        foreign = _foreign(_outside(text, known)[1], known, includes or {})
-        return Status(bool(blocks), None, paths, foreign)
-    result = apply(text, routes, resolver, read_timeout, includes, upstreams)
-    return Status(bool(blocks), not result.changed, paths, result.foreign)
+    return [s.words[-1] for s in statements if s.name == "location" and _inside(s, blocks)]
+
+
+def is_treated(text: str) -> bool:
+    """Whether our block is there. Raises HttpConfError."""
+    return bool(_read(text)[1])
 
 
 def fingerprint(text: str) -> str | None:
     """What the workers answer to PROBE_HEADER once they have loaded this text's block; None if there is no block."""
     _statements, blocks = _read(text)
-    match = _PROBE.search(text, blocks[0].start, blocks[0].stop) if blocks else None
+    match = _routes.PROBE.search(text, blocks[0].start, blocks[0].stop) if blocks else None
     return match.group(1) if match else None
+
+
+def included(pattern: str, files: t.Iterable[str], root: str = "/etc/nginx") -> list[str]:
+    """The files that nginx's ``include`` takes for `pattern`, in its order: a wildcard does not cross a slash."""
+    wanted = (pattern if pattern.startswith("/") else f"{root}/{pattern}").split("/")
+    return sorted(
+        name for name in files if name.count("/") == len(wanted) - 1 and all(map(fnmatch.fnmatchcase, name.split("/"), wanted))
+    )
 
 
 def _read(text: str) -> tuple[tuple[_syntax.Statement, ...], list[_Block]]:
@@ -212,16 +197,6 @@ def _read(text: str) -> tuple[tuple[_syntax.Statement, ...], list[_Block]]:
     return content.statements, blocks
 
 
-def _outside(
-    text: str, routes: t.Sequence[t.Mapping[str, t.Any]]
-) -> tuple[list[_syntax.Statement], list[_syntax.Statement]]:
-    """The statements outside our block: hand-made copies of our routes, and all others."""
-    statements, blocks = _read(text)
-    outside = [statement for statement in statements if not _inside(statement, blocks)]
-    copies = [statement for statement in outside if _is_copy(statement, routes)]
-    return copies, [statement for statement in outside if statement not in copies]
-
-
 def _inside(statement: _syntax.Statement, blocks: t.Sequence[_Block]) -> bool:
     return any(block.start <= statement.start and statement.stop <= block.stop for block in blocks)
 
@@ -248,47 +223,9 @@ def _append(
     lines = [_BEGIN, _NOTE]
     if no_newline or pieces:
         lines += _remembered(_Before(_fingerprint(rest), no_newline, tuple(pieces)))
-    lines += _locations(routes, resolver, read_timeout)
+    lines += _routes.locations(routes, resolver, read_timeout)
     lines += [_END, ""]
     return rest + (eol if no_newline else "") + eol.join(lines)
-
-
-def _locations(routes: t.Sequence[t.Mapping[str, t.Any]], resolver: str, read_timeout: int) -> list[str]:
-    lines: list[str] = []
-    for route in routes:
-        body = [
-            f'if ({_PROBE_VARIABLE} = "@") {{ return 204; }}',
-            # The name in a variable is looked up per connection, not when nginx starts (fact 4); without `valid`
-            # nginx would keep an address for the 600 s that Docker's resolver gives it.
-            f"resolver {resolver} valid=1s ipv6=off;",
-            "resolver_timeout 5s;",
-            f"set $coolify_websocket_upstream {route['upstream']};",
-            f"proxy_pass http://$coolify_websocket_upstream:{route['port']};",
-            "proxy_http_version 1.1;",
-            # Handed on as it came: `Upgrade` for a WebSocket, nothing special for a call of the HTTP API.
-            "proxy_set_header Upgrade $http_upgrade;",
-            "proxy_set_header Connection $http_connection;",
-            "proxy_set_header Host $http_host;",
-            "proxy_set_header X-Real-IP $remote_addr;",
-            "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-            "proxy_connect_timeout 5s;",
-            f"proxy_read_timeout {read_timeout}s;",
-            f"proxy_send_timeout {read_timeout}s;",
-            "proxy_socket_keepalive on;",
-            "proxy_buffering off;",
-        ]
-        if route["kind"] == "prefix":
-            # Within another location: one that ends in a slash and proxies by itself makes nginx answer the path without
-            # the slash with a redirect, to the port inside the container.
-            body = ["location ~ / {", *_indented(body), "}"]
-        modifier = "=" if route["kind"] == "exact" else "^~"
-        lines += [f"location {modifier} {route['path']} {{", *_indented(body), "}"]
-    mark = hashlib.sha256("\n".join(lines).encode("latin-1")).hexdigest()[:16]
-    return [line.replace('"@"', f'"{mark}"') for line in lines]
-
-
-def _indented(lines: t.Iterable[str]) -> list[str]:
-    return [f"    {line}" for line in lines]
 
 
 def _remembered(before: _Before) -> list[str]:
@@ -329,16 +266,18 @@ def _whole_lines(text: str, start: int, stop: int) -> tuple[int, int]:
     )
 
 
-def _is_copy(statement: _syntax.Statement, routes: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
-    """Whether this is a location as the guide's own script appends it: one of our paths, led to realtime, no more."""
+def _is_copy(statement: _syntax.Statement, route: t.Mapping[str, t.Any]) -> bool:
+    """Whether this is the route as the guide's own script appends it: its path, led to its server, and no more."""
     if statement.name != "location" or statement.body is None:
         return False
     modifier, path = _location(statement)
-    served = [route for route in routes if _serves(statement, route)]
+    words = [word for inner in statement.body for word in inner.words]
     return (
         modifier in ("", "=", "^~")
-        and any(path.rstrip("/") == str(route["path"]).rstrip("/") for route in served)
+        and path.rstrip("/") == str(route["path"]).rstrip("/")
         and all(inner.body is None and _COPY_DIRECTIVE.fullmatch(inner.name) for inner in statement.body)
+        and any(inner.name == "proxy_pass" and inner.words[-1].endswith(f":{route['port']}") for inner in statement.body)
+        and any(str(route["upstream"]) in re.split("[/:]+", word) for word in words)
     )
 
 
@@ -346,6 +285,7 @@ def _foreign(
     statements: t.Sequence[_syntax.Statement],
     routes: t.Sequence[t.Mapping[str, t.Any]],
     includes: t.Mapping[str, str],
+    served: t.Mapping[str, bool],
     file: str = PATH,
     depth: int = 0,
 ) -> list[Foreign]:
@@ -356,27 +296,25 @@ def _foreign(
                 try:
                     inner = _syntax.parse(includes[name]).statements
                 except _syntax.NginxSyntaxError as error:
-                    raise HttpConfError(
-                        f"{name} is no valid nginx configuration: {error}; mend it by hand first"
-                    ) from error
-                found += _foreign(inner, routes, includes, name, depth + 1)
+                    raise HttpConfError(f"{name} is no valid nginx configuration: {error}; mend it by hand first") from error
+                found += _foreign(inner, routes, includes, served, name, depth + 1)
         elif statement.name == "location" and statement.body is not None:
             for route in routes:
-                served = _serves(statement, route)
-                if _takes(statement, str(route["path"]), served):
-                    location = " ".join(statement.words)
-                    found.append(Foreign(str(route["path"]), location, file, statement.line, served))
+                if _has_name(statement, route):
+                    location, path = " ".join(statement.words), str(route["path"])
+                    found.append(Foreign(path, location, file, statement.line, served.get(path)))
     return found
 
 
-def included(pattern: str, files: t.Iterable[str], root: str = "/etc/nginx") -> list[str]:
-    """The files that nginx's ``include`` takes for `pattern`, in its order: a wildcard does not cross a slash."""
-    absolute = pattern if pattern.startswith("/") else f"{root}/{pattern}"
-    expression = "".join(
-        {"*": "[^/]*", "?": "[^/]"}.get(part) or (part if part.startswith("[") else re.escape(part))
-        for part in re.split(r"(\*|\?|\[[^]/]+\])", absolute)
-    )
-    return sorted(name for name in files if re.fullmatch(expression, name))
+def _has_name(statement: _syntax.Statement, route: t.Mapping[str, t.Any]) -> bool:
+    """Whether the location is meant for the route's path: nginx would refuse the same one twice, or ours overrule it.
+
+    An exact location takes one URL, and so leaves a prefix to the route (field case E3).
+    """
+    modifier, path = _location(statement)
+    if route["kind"] == "exact":
+        return modifier in ("", "=", "^~") and path == route["path"]
+    return modifier in ("", "^~") and path.rstrip("/") == str(route["path"]).rstrip("/")
 
 
 def _location(statement: _syntax.Statement) -> tuple[str, str]:
@@ -387,76 +325,3 @@ def _location(statement: _syntax.Statement) -> tuple[str, str]:
     word = words[0] if words else ""
     modifier = next((modifier for modifier in ("=", "^~", "~*", "~") if word.startswith(modifier)), "")
     return modifier, word[len(modifier) :]
-
-
-def _takes(statement: _syntax.Statement, path: str, served: bool) -> bool:
-    """Whether requests for our path are this location's by its author's intention.
-
-    The general ones, ``/`` or an expression that never names the path, are not meant: ours goes before them.
-    """
-    modifier, pattern = _location(statement)
-    sample = path + "x" if path.endswith("/") else path
-    if modifier == "=":
-        # It takes one URL, and so leaves a prefix to the route.
-        return pattern == path and not path.endswith("/")
-    if modifier in ("~", "~*"):
-        try:
-            matches = re.search(pattern, sample, re.IGNORECASE if modifier == "~*" else 0)
-        except re.error:
-            matches = None
-        return bool(matches) and (served or path.strip("/").split("/")[0] in pattern)
-    if pattern.rstrip("/") == path.rstrip("/"):
-        return sample.startswith(pattern)
-    return served and sample.startswith(pattern)
-
-
-def _known(
-    text: str, routes: t.Sequence[t.Mapping[str, t.Any]], upstreams: t.Collection[str]
-) -> list[dict[str, t.Any]]:
-    """The routes with all names of their servers, and with the variables that the whole server block sets."""
-    variables = _set_variables(_read(text)[0])
-    return [dict(route, upstreams=[str(route["upstream"]), *upstreams], variables=variables) for route in routes]
-
-
-def _set_variables(statements: t.Iterable[_syntax.Statement]) -> dict[str, str]:
-    return {s.words[1].lstrip("$"): s.words[2] for s in statements if s.name == "set" and len(s.words) == 3}
-
-
-def _serves(statement: _syntax.Statement, route: t.Mapping[str, t.Any]) -> bool:
-    variables = {**route["variables"], **_set_variables(statement.walk())}
-    for inner in statement.walk():
-        if inner.name == "proxy_pass" and len(inner.words) == 2:
-            target = re.sub(r"\$\{?(\w+)\}?", lambda name: variables.get(name[1], name[0]), inner.words[1])
-            names = "|".join(map(re.escape, route["upstreams"]))
-            if re.match(rf"http://(?:{names}):{route['port']}(/|$)", target):
-                return True
-    return False
-
-
-def _validate(routes: t.Sequence[t.Mapping[str, t.Any]], resolver: str, read_timeout: int) -> None:
-    """Refuses what could reach beyond the place where a value stands."""
-    for route in routes:
-        if route.get("kind") not in ("exact", "prefix"):
-            raise HttpConfError("routes: kind must be 'exact' or 'prefix'")
-        if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", str(route.get("path"))):
-            raise HttpConfError(
-                f"routes: path {route.get('path')!r} must begin with '/' and hold letters, digits and . _ ~ - / only"
-            )
-        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", str(route.get("upstream"))):
-            raise HttpConfError(f"routes: upstream {route.get('upstream')!r} must be the name of a container or a host")
-        port = route.get("port")
-        if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
-            raise HttpConfError(f"routes: port {port!r} must be a number from 1 to 65535")
-    paths = [route["path"] for route in routes]
-    if len(set(paths)) != len(paths):
-        raise HttpConfError("routes: each path may be named only once")
-    for address in resolver.split(" ") if resolver else [""]:
-        match = re.fullmatch(r"([0-9.]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", address)
-        try:
-            ipaddress.ip_address(match.group(1).strip("[]") if match else address + "?")
-        except ValueError as error:
-            raise HttpConfError(
-                f"resolver: {address!r} must be an IP address, as 127.0.0.11 or [fd00::1]:53"
-            ) from error
-    if isinstance(read_timeout, bool) or not isinstance(read_timeout, int) or not 0 < read_timeout <= 2147483:
-        raise HttpConfError(f"read_timeout: {read_timeout!r} must be a number of seconds from 1 to 2147483")

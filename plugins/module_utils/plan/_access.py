@@ -15,7 +15,7 @@ import typing as t
 from ..env import _pusher
 from ..firewall import _nft_rules
 from ..host import _versions
-from ..nginx import _http_conf
+from ..nginx import _routes
 from ..proxy import _traefik
 from ..tailnet import _tailscale
 from ._domain import AccessError, validate_domain
@@ -64,8 +64,8 @@ class Choices(t.NamedTuple):
     data_path: str = "/data/coolify"
     state: str = "present"
     tailscale_name: bool = False
-    resolver: str = _http_conf.RESOLVER
-    read_timeout: t.Any = _http_conf.READ_TIMEOUT
+    resolver: str = _routes.RESOLVER
+    read_timeout: t.Any = _routes.READ_TIMEOUT
     states: t.Mapping[str, str] = {}
 
 
@@ -293,10 +293,10 @@ def _seconds(value: t.Any) -> t.Any:
 
 
 def _check_nginx(choices: Choices) -> None:
-    """Try the two values on an empty file, as nginx_snippet will on the real one."""
+    """What nginx_snippet would refuse."""
     try:
-        _http_conf.apply("", _http_conf.ROUTES, str(choices.resolver), _seconds(choices.read_timeout))
-    except _http_conf.HttpConfError as error:
+        _routes.validate(_routes.ROUTES, str(choices.resolver), _seconds(choices.read_timeout))
+    except _routes.HttpConfError as error:
         raise AccessError(f"coolify_nginx_{error}.") from None
 
 
@@ -412,7 +412,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         "pusher": _hop(reasons["pusher"], environment=variables, pending=_pusher.differing(variables, running)),
         "nginx": _hop(
             reasons["nginx"],
-            routes=[dict(route) for route in _http_conf.ROUTES],
+            routes=[dict(route) for route in _routes.ROUTES],
             resolver=str(choices.resolver),
             read_timeout=_seconds(choices.read_timeout),
         ),

@@ -238,7 +238,7 @@ def _nginx(found: Rows, plan: Json, info: Json) -> None:
     if not plan["nginx"]["wanted"]:
         found.left_out("nginx", thing)
         return
-    strangers = [location for location in nginx["foreign"] if not location["served"]]
+    strangers = [location for location in nginx["foreign"] if location["served"] is False]
     if nginx.get("error"):
         found.bad("CWT-204", thing, "unreadable", first_line(nginx["error"]))
     elif strangers:

@@ -259,14 +259,12 @@ def serve(settings: Settings) -> int:
 def once(settings: Settings, check: bool) -> int:
     """One pass over the container by its name, told in words. With `check` nothing is changed."""
     try:
-        outcome = healing.heal(
-            _client.Engine(settings.docker_socket, _TIMEOUT), settings, settings.container, check
-        )
+        outcome = healing.heal(_client.Engine(settings.docker_socket, _TIMEOUT), settings, settings.container, check)
     except _client.EngineError as error:
         outcome = healing.Outcome(healing.REFUSED, str(error))
     print(f"{'would be ' if check and outcome.kind in healing.CHANGED else ''}{outcome.kind}: {outcome.detail}")
     for location in outcome.foreign:
-        served = "leads to the realtime container" if location.served else "does not lead to the realtime container"
-        print(f"{location.file}, line {location.line}: '{location.location}' takes {location.path} and {served}")
+        answer = {True: "nginx serves", False: "nginx does not serve", None: "cannot be asked about now"}[location.served]
+        print(f"{location.file}, line {location.line}: '{location.location}' takes {location.path}, which {answer}")
     done = {healing.CURRENT, healing.UNNEEDED} if check else healing.IN_PLACE
-    return 0 if outcome.kind in done and all(location.served for location in outcome.foreign) else 1
+    return 0 if outcome.kind in done and all(location.served is not False for location in outcome.foreign) else 1

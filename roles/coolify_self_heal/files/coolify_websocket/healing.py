@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .engine import _client
-from .nginx import _container, _http_conf
+from .nginx import _container, _http_conf, _routes
 from .settings import Settings
 
 # What a pass can end in. In place: CURRENT, PREPARED, MENDED, LOADED, UNNEEDED. To be tried again: STARTING.
@@ -16,7 +16,7 @@ CURRENT = "current"  # nginx answers with the routes
 PREPARED = "prepared"  # put into a container that does not run, for its nginx to find
 MENDED = "mended"  # put into a running container, tested and loaded
 LOADED = "loaded"  # the file was right, nginx had not loaded it
-UNNEEDED = "unneeded"  # somebody else's locations take all our paths
+UNNEEDED = "unneeded"  # all our paths are served, or taken by somebody else's locations
 STARTING = "starting"  # nginx does not answer yet
 WITHDRAWN = "withdrawn"  # taken out again, because nginx fails with them
 REFUSED = "refused"  # cannot be put in
@@ -48,9 +48,7 @@ class Outcome(t.NamedTuple):
     prepared: Prepared | None = None
 
 
-def heal(
-    engine: _client.Engine, settings: Settings, container: str, check: bool = False, late: bool = False
-) -> Outcome:
+def heal(engine: _client.Engine, settings: Settings, container: str, check: bool = False, late: bool = False) -> Outcome:
     """Brings one container's nginx to the settings; with `check` it only says how that would end. `late`: the container has
     had all the time that its start-up needs.
 
@@ -66,17 +64,10 @@ def heal(
             if late and not check:
                 _container.render_again(engine, snapshot)
             return Outcome(STARTING, "http.conf is empty: it is being rendered, or was rendered from nothing")
-        wanted = _http_conf.apply(
-            snapshot.text,
-            settings.routes,
-            settings.resolver,
-            settings.read_timeout,
-            snapshot.texts,
-            snapshot.upstreams,
-        )
+        wanted = _container.wanted(engine, snapshot, settings.routes, settings.resolver, settings.read_timeout)
     except _container.NotRendered as reason:
         return Outcome(STARTING, str(reason))
-    except (_container.NginxError, _http_conf.HttpConfError) as error:
+    except (_container.NginxError, _routes.HttpConfError) as error:
         return Outcome(REFUSED, str(error))
     if not snapshot.running:
         outcome = _prepare(engine, inspected, snapshot, wanted, check)
@@ -84,8 +75,11 @@ def heal(
         outcome = _mend(engine, snapshot, wanted, check)
     else:
         outcome = _prove(engine, snapshot, check)
-    if outcome.kind == CURRENT and not wanted.paths:
-        outcome = Outcome(UNNEEDED, "locations of somebody else take all the paths")
+    unasked = [location.path for location in wanted.foreign if location.served is None]
+    if outcome.kind == CURRENT and snapshot.running and unasked:
+        outcome = Outcome(STARTING, f"it cannot be told yet what nginx does with {' and '.join(unasked)}")
+    elif outcome.kind == CURRENT and not wanted.paths:
+        outcome = Outcome(UNNEEDED, "all the paths are served, or taken, without the routes")
     return outcome._replace(foreign=tuple(wanted.foreign))
 
 
@@ -100,7 +94,7 @@ def withdraw(engine: _client.Engine, settings: Settings, container: str, reason:
     try:
         snapshot = _container.read(engine, inspected, settings.path)
         stock = _http_conf.remove(snapshot.text)
-    except (_container.NginxError, _http_conf.HttpConfError) as error:
+    except (_container.NginxError, _routes.HttpConfError) as error:
         return Outcome(REFUSED, str(error))
     if not stock.changed:
         return Outcome(REFUSED, reason)
@@ -134,7 +128,7 @@ def learn(engine: _client.Engine, settings: Settings, container: str, known: t.C
     try:
         stock = _http_conf.remove(template.text).text
         wanted = _http_conf.apply(stock, settings.routes, settings.resolver, settings.read_timeout)
-    except _http_conf.HttpConfError:
+    except _routes.HttpConfError:
         return None
     file = template.file._replace(data=wanted.text.encode("latin-1"))
     return Prepared(str(inspected.get("Image")), template.path, file, tuple(wanted.foreign))
@@ -161,9 +155,7 @@ def _prepare(
     return Outcome(PREPARED, "the routes were put in before the start", prepared=prepared)
 
 
-def _mend(
-    engine: _client.Engine, snapshot: _container.Snapshot, wanted: _http_conf.Result, check: bool
-) -> Outcome:
+def _mend(engine: _client.Engine, snapshot: _container.Snapshot, wanted: _http_conf.Result, check: bool) -> Outcome:
     try:
         if not check:
             _container.swap(engine, snapshot, wanted.text)
@@ -194,9 +186,7 @@ def _prove(engine: _client.Engine, snapshot: _container.Snapshot, check: bool) -
     return Outcome(LOADED, "nginx had not loaded the file with the routes")
 
 
-def _yield_to_nginx(
-    engine: _client.Engine, snapshot: _container.Snapshot, complaint: str, check: bool
-) -> Outcome:
+def _yield_to_nginx(engine: _client.Engine, snapshot: _container.Snapshot, complaint: str, check: bool) -> Outcome:
     """nginx refuses what is there. If it would start without our block, the block goes: Coolify comes first."""
     stock = _http_conf.remove(snapshot.text)
     if not stock.changed:

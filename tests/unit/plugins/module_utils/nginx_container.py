@@ -34,13 +34,22 @@ fi
 """
 
 CURL = r"""#!/bin/sh
+# Either the probe for the block's mark, or a handshake, whose answers stand in a file: address and path, status, body.
 here=$(dirname "$0")/..
 [ -e "$here/up" ] || { printf 000; exit 7; }
+mark= code=
 while [ $# -gt 1 ]; do
-    case $1 in -H) mark=${2##*: }; shift ;; esac
+    case $1$2 in -HX-Coolify*) mark=${2##*: } ;; -w*) code=1 ;; esac
     shift
 done
-if grep -q "\"$mark\"" "$here/loaded"; then printf 204; else printf 302; fi
+if [ "$mark" ]; then
+    if grep -q "\"$mark\"" "$here/loaded"; then printf 204; else printf 302; fi
+    exit
+fi
+while read -r url status body; do
+    [ "http://$url" != "$1" ] || { if [ "$code" ]; then printf %s "$status"; else echo "$body"; fi; exit; }
+done < "$here/answers"
+case $1 in http://127.0.0.1:*) printf 302 ;; *) printf 101 ;; esac
 """
 
 STOCK = "listen 8080 default_server;\nlocation / {\n    return 200;\n}\n"
@@ -76,6 +85,7 @@ class Container:
         (self.folder / "nginx.conf").write_text(f"http {{\ninclude {self.folder}/conf.d/default.conf;\n}}\n")
         (self.folder / "conf.d" / "default.conf").write_text(f"server {{\ninclude {self.http_conf};\n}}\n")
         self.http_conf.write_text(STOCK)
+        (root / "answers").touch()
         self.boot()
 
     def boot(self):
@@ -86,6 +96,11 @@ class Container:
     def hush(self):
         """nginx answers nobody."""
         (self.root / "up").unlink()
+
+    def answer(self, url, status, body=""):
+        """What a handshake there is answered with; status 0 is no answer."""
+        with (self.root / "answers").open("a") as answers:
+            answers.write(f"{url} {status:03} {body}\n")
 
     def make_deaf(self):
         """nginx takes no reload."""

@@ -176,11 +176,39 @@ def test_the_template_beside_a_rendered_file_can_be_given_back(engine, container
     assert container.http_conf.read_text() == STOCK
 
 
-@pytest.mark.parametrize(("ports", "served"), [({"8080/tcp": {}, "6001/tcp": {}}, True), ({"8080/tcp": {}}, False)])
-def test_servers_beside_nginx_are_known_by_the_containers_ports(engine, container, ports, served):
-    """Field case E4: in the bundled layout a location that says 127.0.0.1 does reach them; fact 48."""
-    container.http_conf.write_text(STOCK + "location ~ ^/app/ { proxy_pass http://127.0.0.1:6001; add_header a b; }\n")
-    inspected = {**container.inspected, "Config": {"ExposedPorts": ports}}
-    snapshot = container_nginx.read(engine, inspected, str(container.http_conf))
-    result = _http_conf.apply(snapshot.text, includes=snapshot.texts, upstreams=snapshot.upstreams)
-    assert [location.served for location in result.foreign] == [served]
+def test_nginx_is_asked_what_it_serves_and_compared_with_the_server_itself(engine, container, snapshot):
+    """Field case E4: how a location reaches the server is nginx's affair."""
+    container.answer("127.0.0.1:8080/terminal/ws", 401, "no session")
+    container.answer("coolify-realtime:6002/terminal/ws", 401, "no session")
+    container.answer("127.0.0.1:8080/app/-", 101)
+    container.answer("coolify-realtime:6001/app/-", 101)
+    container.answer("127.0.0.1:8080/apps/-", 404, "Coolify's page")
+    container.answer("coolify-realtime:6001/apps/-", 404, "Not found")
+    wanted = container_nginx.wanted(engine, snapshot)
+    assert (wanted.served, wanted.paths) == (["/terminal/ws", "/app/"], ["/apps/"])
+
+
+def test_a_server_that_is_away_tells_nothing(engine, container, snapshot):
+    container.http_conf.write_text(STOCK + "location /app/ { return 502; }\n")
+    container.answer("127.0.0.1:8080/app/-", 502)
+    container.answer("coolify-realtime:6001/app/-", 0)
+    snapshot = container_nginx.read(engine, container.inspected, str(container.http_conf))
+    (foreign,) = container_nginx.wanted(engine, snapshot).foreign
+    assert foreign.served is None
+
+
+def test_what_the_block_routes_is_not_asked_about(engine, container, snapshot):
+    container.http_conf.write_text(TREATED)
+    snapshot = container_nginx.read(engine, container.inspected, str(container.http_conf))
+    assert not container_nginx.wanted(engine, snapshot).changed
+    assert container.execs == []
+
+
+def test_a_silent_nginx_and_a_stopped_container_are_not_asked(engine, container, snapshot):
+    container.hush()
+    assert container_nginx.served(engine, snapshot, _http_conf.ROUTES) == {}
+    container.state = "exited"
+    stopped = container_nginx.read(engine, container.inspected, str(container.http_conf))
+    container.execs.clear()
+    assert container_nginx.wanted(engine, stopped).paths == ["/terminal/ws", "/app/", "/apps/"]
+    assert container.execs == []

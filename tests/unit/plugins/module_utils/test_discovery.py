@@ -62,6 +62,8 @@ class Engine:
             ),
             "coolify-proxy": inspected("coolify-proxy", "traefik:v3.6", {"80/tcp": "80"}),
         }
+        self.asked: list[list[str]] = []
+        self.served = "no /terminal/ws\nno /app/-\nno /apps/-\n"
         self.files = {_http_conf.PATH: HTTP_CONF.encode(), _discovery.CONSTANTS: CONSTANTS.encode()}
 
     def version(self) -> dict[str, Any]:
@@ -79,6 +81,11 @@ class Engine:
     def read_file(self, container: str, path: str) -> _client.File | None:
         assert container == "coolify"[::-1]
         return _client.File(self.files[path], 0o644, 9999, 9999) if path in self.files else None
+
+    def exec(self, container: str, argv: list[str], user: str | None = None) -> tuple[int, bytes]:
+        assert container == "coolify"[::-1]
+        self.asked.append(argv)
+        return 0, self.served.encode()
 
     def read_tree(self, container: str, path: str) -> dict[str, _client.File]:
         assert container == "coolify"[::-1]
@@ -242,6 +249,7 @@ def test_a_treated_host(root: Path) -> None:
     assert managed["nginx"]["present"]
     assert managed["nginx"]["current"] is True
     assert managed["nginx"]["foreign"] == []
+    assert engine.asked == []
     assert managed["traefik"]["content"] == "http: {}\n"
     assert managed["self_heal"]["state"] == {"heals": 3}
     assert managed["firewall"]["table_loaded"] is True
@@ -256,6 +264,13 @@ def test_a_foreign_location_is_told(root: Path) -> None:
     managed = facts(root, engine)["managed"]
     assert [location["path"] for location in managed["nginx"]["foreign"]] == ["/app/"]
     json.dumps(managed)
+
+
+def test_what_nginx_serves_without_the_block_is_told(root: Path) -> None:
+    engine = Engine()
+    engine.served = "yes /terminal/ws\nyes /app/-\nyes /apps/-\n"
+    nginx = facts(root, engine)["managed"]["nginx"]
+    assert (nginx["present"], nginx["current"], nginx["served"]) == (False, True, ["/terminal/ws", "/app/", "/apps/"])
 
 
 def test_a_foreign_location_in_an_included_file_is_told(root: Path) -> None:

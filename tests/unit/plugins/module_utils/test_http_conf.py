@@ -121,35 +121,28 @@ def test_a_copy_stays_takeable_after_somebody_edited_the_rest():
     assert "4096M" in back
 
 
+@pytest.mark.parametrize("answer", [True, False, None])
 @pytest.mark.parametrize(
-    ("location", "path", "served"),
+    ("location", "path"),
     [
-        ("location = /terminal/ws { proxy_pass http://coolify-realtime:6002; auth_basic on; }", "/terminal/ws", True),
-        ("location ^~ /terminal/ws { return 403; }", "/terminal/ws", False),
-        ("location ~ ^/terminal/ws$ { proxy_pass http://elsewhere:1; }", "/terminal/ws", False),
-        ("location ~* ^/TERMINAL/ { proxy_pass http://coolify-realtime:6002; limit_rate 1; }", "/terminal/ws", True),
-        ("location /terminal/ { proxy_pass http://coolify-realtime:6002/; limit_rate 1; }", "/terminal/ws", True),
-        ('location "/terminal/ws" { return 403; }', "/terminal/ws", False),
-        ("location =/terminal/ws { return 403; }", "/terminal/ws", False),
-        ("location /app { return 403; }", "/app/", False),
-        ("location /app/ { set $u coolify-realtime; if ($a) {} proxy_pass http://$u:6001; }", "/app/", True),
-        ("location ~ ^/app/ { return 403; }", "/app/", False),
+        ("location = /terminal/ws { proxy_pass http://coolify-realtime:6002; auth_basic on; }", "/terminal/ws"),
+        ("location =/terminal/ws { return 403; }", "/terminal/ws"),
+        ("location ^~ /terminal/ws { return 403; }", "/terminal/ws"),
+        ('location = "/terminal/ws" { return 403; }', "/terminal/ws"),
+        ("location /app { return 403; }", "/app/"),
+        ("location ^~ /app/ { return 403; }", "/app/"),
+        ("location /app/ { set $u coolify-realtime; if ($a) {} proxy_pass http://$u:6001; }", "/app/"),
     ],
 )
-def test_a_foreign_location_is_named_and_not_doubled(location, path, served):
+def test_a_location_for_the_same_path_is_named_and_not_doubled(location, path, answer):
     text = STOCK + location + "\n"
-    result = http_conf.apply(text)
-    (foreign,) = [f for f in result.foreign if f.path == path]
-    assert (foreign.served, foreign.file, foreign.line) == (served, http_conf.PATH, STOCK.count("\n") + 1)
+    result = http_conf.apply(text, served={} if answer is None else {path: answer})
+    words = location.partition(" {")[0].replace('"', "")
+    assert result.foreign == [http_conf.Foreign(path, words, http_conf.PATH, STOCK.count("\n") + 1, answer)]
     assert path not in result.paths
+    assert len(result.paths) == 2
     assert result.text.startswith(text)
     assert http_conf.remove(result.text).text == text
-
-
-def test_a_foreign_app_location_that_leads_to_realtime_serves_the_http_api_as_well():
-    result = http_conf.apply(STOCK + "location /app { proxy_pass http://coolify-realtime:6001; limit_rate 1; }\n")
-    assert [(f.path, f.served) for f in result.foreign] == [("/app/", True), ("/apps/", True)]
-    assert result.paths == ["/terminal/ws"]
 
 
 @pytest.mark.parametrize(
@@ -157,31 +150,42 @@ def test_a_foreign_app_location_that_leads_to_realtime_serves_the_http_api_as_we
     [
         "location / { proxy_pass http://elsewhere; }",
         "location /terminal { return 403; }",
+        "location /terminal/ws/ { return 403; }",
         "location /applications { return 403; }",
         "location = /app { return 403; }",
-        "location ~ ^/(.*)x$ { return 403; }",
+        "location = /app/ { return 403; }",
+        "location ~ ^/app/ { return 403; }",
+        "location ~* ^/TERMINAL/ { proxy_pass http://coolify-realtime:6002; limit_rate 1; }",
         "location /api { return 403; }",
     ],
 )
-def test_a_location_that_means_something_else_is_not_ours_to_name(location):
+def test_what_nginx_takes_beside_our_locations_is_left_to_nginx(location):
     result = http_conf.apply("root /x;\n" + location + "\n")
-    if location.startswith("location = /app "):
-        assert result.foreign == []
-    assert not any(f.served for f in result.foreign)
+    assert result.foreign == []
     assert result.paths == ["/terminal/ws", "/app/", "/apps/"]
 
 
-def test_nothing_of_ours_where_everything_is_served_and_an_old_block_goes():
-    everything = (
-        "location = /terminal/ws { proxy_pass http://coolify-realtime:6002; limit_rate 1; }\n"
-        "location /app { proxy_pass http://coolify-realtime:6001; limit_rate 1; }\n"
-    )
-    assert not http_conf.apply(STOCK + everything).changed
-    treated = http_conf.apply(STOCK).text
-    newer = everything + treated
-    result = http_conf.apply(newer)
-    assert result.text == everything + STOCK
-    assert [f.line for f in result.foreign] == [1, 2, 2]
+def test_what_nginx_serves_by_itself_is_left_out():
+    result = http_conf.apply(STOCK, served={"/terminal/ws": True, "/app/": False, "/apps/": True})
+    assert result.served == ["/terminal/ws", "/apps/"]
+    assert result.paths == ["/app/"]
+    everything = http_conf.apply(STOCK, served={"/terminal/ws": True, "/app/": True, "/apps/": True})
+    assert not everything.changed
+
+
+def test_what_only_a_copy_serves_is_ours_once_the_copy_is():
+    """The guide's /app takes /apps/ as well."""
+    result = http_conf.apply(STOCK + GUIDE, served={"/terminal/ws": True, "/app/": True, "/apps/": True})
+    assert result.served == []
+    assert result.paths == ["/terminal/ws", "/app/", "/apps/"]
+
+
+def test_a_copy_stays_where_its_route_cannot_be_ours():
+    theirs = "location ^~ /app/ { return 403; }\n"
+    result = http_conf.apply(STOCK + GUIDE + theirs)
+    assert result.adopted == ["location /terminal/ws"]
+    assert "location /app {" in result.text
+    assert [(foreign.path, foreign.location) for foreign in result.foreign] == [("/app/", "location ^~ /app/")]
 
 
 def test_locations_in_included_files_count():
@@ -192,7 +196,7 @@ def test_locations_in_included_files_count():
     }
     result = http_conf.apply(STOCK + "include extra.d/*.conf;\n", includes=includes)
     assert result.foreign == [
-        http_conf.Foreign("/app/", "location /app/", "/etc/nginx/extra.d/a.conf", 2, False),
+        http_conf.Foreign("/app/", "location /app/", "/etc/nginx/extra.d/a.conf", 2, None),
     ]
 
 
@@ -211,7 +215,7 @@ def test_locations_in_included_files_count():
 )
 def test_a_half_block_is_refused_by_all(damage):
     text = damage(http_conf.apply(STOCK).text)
-    for operation in (http_conf.apply, http_conf.remove, http_conf.status):
+    for operation in (http_conf.apply, http_conf.remove, http_conf.paths):
         with pytest.raises(http_conf.HttpConfError, match="by hand"):
             operation(text)
 
@@ -237,19 +241,21 @@ def test_markers_in_a_string_are_no_markers():
 @pytest.mark.parametrize("change", [lambda t: t.replace("\n", "\r\n"), lambda t: t.replace("\n", "\n    ")])
 def test_a_block_is_known_at_any_indentation_and_line_ending(change):
     mangled = change(http_conf.apply(STOCK).text)
-    assert http_conf.status(mangled).present
+    assert http_conf.is_treated(mangled)
     again = http_conf.apply(mangled)
     assert again.text.count("# BEGIN") == 1
     assert not http_conf.apply(again.text).changed
 
 
-def test_status_tells_present_and_current():
-    assert http_conf.status(STOCK) == http_conf.Status(False, None, [], [])
-    assert http_conf.status(STOCK, http_conf.ROUTES) == http_conf.Status(False, False, [], [])
+def test_the_block_in_a_text_is_known():
+    assert not http_conf.is_treated(STOCK)
+    assert http_conf.paths(STOCK) == []
     treated = http_conf.apply(STOCK).text
-    assert http_conf.status(treated, http_conf.ROUTES).current is True
-    assert http_conf.status(treated, http_conf.ROUTES, read_timeout=5).current is False
-    assert http_conf.status(treated.replace("86400s", "5s"), http_conf.ROUTES).current is False
+    assert http_conf.is_treated(treated)
+    assert http_conf.paths(treated) == ["/terminal/ws", "/app/", "/apps/"]
+    assert not http_conf.apply(treated).changed
+    assert http_conf.apply(treated, read_timeout=5).changed
+    assert http_conf.apply(treated.replace("86400s", "5s")).changed
 
 
 @pytest.mark.parametrize(
@@ -311,7 +317,6 @@ def test_applied_twice_is_applied_once_and_removed_is_as_before(text):
     assert again.text == once.text
     assert again.paths == once.paths
     assert http_conf.remove(once.text).text == text
-    assert http_conf.status(once.text, http_conf.ROUTES).current is True
     assert set(once.paths) | {f.path for f in once.foreign} == {"/terminal/ws", "/app/", "/apps/"}
 
 
@@ -331,19 +336,6 @@ def test_an_exact_location_takes_one_url_and_leaves_the_prefix():
     result = http_conf.apply(text)
     assert "/app/" in result.paths
     assert "location = /app/ { return 204; }" in result.text
-
-
-@pytest.mark.parametrize(
-    "location",
-    [
-        "location ~ ^/app/ { set $u coolify-realtime; proxy_pass http://${u}:6001; gzip off; }",
-        "set $u coolify-realtime;\nlocation ~ ^/app/ { proxy_pass http://$u:6001; gzip off; }",
-        "set $u coolify-realtime:6001;\nlocation ~ ^/app/ { proxy_pass http://${u}; gzip off; }",
-    ],
-)
-def test_a_location_that_does_reach_the_server_is_known_to(location):
-    """Field case E4."""
-    assert [found.served for found in http_conf.apply(STOCK + location + "\n").foreign] == [True]
 
 
 def test_no_location_of_ours_answers_its_path_without_the_slash():

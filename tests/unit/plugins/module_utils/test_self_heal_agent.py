@@ -278,7 +278,19 @@ def test_an_image_with_routes_of_its_own_is_left_alone(world):
     assert world.container.http_conf.read_text() == own
     state = world.state()
     assert state["last_check"]["outcome"] == "unneeded"
-    assert [(entry["path"], entry["served"]) for entry in state["foreign"]] == [("/app/", True), ("/terminal/ws", True)]
+    assert [(entry["path"], entry["served"]) for entry in state["foreign"]] == [("/app/", None), ("/terminal/ws", None)]
+    # Its nginx is up before its servers are: it is asked until they answer.
+    world.container.answer("127.0.0.1:8080/app/-", 502)
+    world.container.answer("coolify-realtime:6001/app/-", 0)
+    world.container.boot()
+    world.container.state = "running"
+    world.agent.take(event(world, "start"))
+    started(world)
+    assert world.state()["last_check"]["outcome"] == "starting"
+    (world.container.root / "answers").write_text("127.0.0.1:8080/app/- 101\n127.0.0.1:8080/terminal/ws 101\n")
+    started(world, 1.0)
+    assert world.state()["last_check"]["outcome"] == "unneeded"
+    assert {entry["served"] for entry in world.state()["foreign"]} == {True}
 
 
 def test_a_container_that_keeps_ending_gets_a_start_without_the_routes(world):

@@ -1,0 +1,86 @@
+"""What people wrote into nginx by hand, before the module came: asked of nginx itself, in Coolify's own container."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import typing as t
+
+import pytest
+from conftest import BIN, ROOT
+from coolify_host import PORT, CoolifyHost
+from coolify_sockets import both_served
+
+HTTP_CONF = "/etc/nginx/site-opts.d/http.conf"
+HEADERS = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;"
+# More than a copy of the routes: somebody's own work, which stays.
+OWN = HEADERS + " add_header X-Served-By hand always;"
+ALL = ["/terminal/ws", "/app/", "/apps/"]
+GUIDE = (
+    f"location /terminal/ws {{ proxy_pass http://coolify-realtime:6002; {HEADERS} }}\n"
+    f"location /app {{ proxy_pass http://coolify-realtime:6001; {HEADERS} }}\n"
+)
+CASES = {
+    # what stands there: what is served without the block, routed by the block, named as in the way
+    "nothing": ("", [], ALL, []),
+    "the guide's copy": (GUIDE, [], ALL, []),
+    "E3: the guide's copy and an exact location": (GUIDE + "location = /app/ { return 204; }\n", [], ALL, []),
+    "E4: by a variable in braces": (
+        f"location ~ ^/apps?/ {{ resolver 127.0.0.11; set $u coolify-realtime; proxy_pass http://${{u}}:6001; {OWN} }}\n",
+        ["/app/", "/apps/"], ["/terminal/ws"], [],
+    ),
+    "E4: by a variable of the whole server": (
+        f"resolver 127.0.0.11; set $server coolify-realtime:6002;\nlocation ~ /ws$ {{ proxy_pass http://$server; {OWN} }}\n",
+        ["/terminal/ws"], ["/app/", "/apps/"], [],
+    ),
+    "E4: by the loopback address, beside the servers": (
+        GUIDE.replace("coolify-realtime", "127.0.0.1").replace(HEADERS, OWN),
+        ALL, [], [],
+    ),
+    "an expression that takes the path elsewhere": ("location ~ ^/app/ { return 403; }\n", [], ALL, []),
+    "a location for the path that leads elsewhere": (
+        "location ^~ /app/ { return 403; }\n", [], ["/terminal/ws", "/apps/"], ["/app/"],
+    ),
+}  # fmt: skip
+
+
+def snippet(lab, **options: str) -> dict[str, t.Any]:
+    words = " ".join(f"{name}={value}" for name, value in options.items())
+    done = subprocess.run(
+        [str(BIN / "ansible"), "-i", str(lab.inventory), lab.host, "-b", "-m", "selfhosted.coolify.nginx_snippet", "-a", words],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    start = done.stdout.index("{")
+    return json.JSONDecoder().raw_decode(done.stdout[start:])[0]
+
+
+@pytest.fixture
+def coolify(lab) -> t.Iterator[CoolifyHost]:
+    """The lab's host without anything of ours, and its http.conf as it was in the end."""
+    assert lab.play("playbooks/remove.yml").code == 0
+    host = CoolifyHost(lab.host)
+    host.shell(f"docker exec coolify cp -p {HTTP_CONF} /tmp/found")
+    yield host
+    host.shell(f"docker exec coolify sh -c 'cat /tmp/found >{HTTP_CONF}; nginx -s reload'")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_there_decides_what_is_added(lab, coolify, case):
+    text, served, routed, in_the_way = CASES[case]
+    coolify.shell(f"docker exec -i coolify sh -c 'cat >>{HTTP_CONF}; nginx -t -q && nginx -s reload' <<'EOF'\n{text}EOF")
+    before = coolify.http_conf()
+    result = snippet(lab)
+    assert (result["served"], result["paths"]) == (served, routed)
+    assert [(one["path"], one["served"]) for one in result["foreign"] if not one["served"]] == [
+        (path, False) for path in in_the_way
+    ]
+    assert result["changed"] is bool(routed)
+    assert both_served(coolify.address, PORT) is not bool(in_the_way)
+    again = snippet(lab)
+    assert (again["changed"], again["paths"]) == (False, routed)
+    assert snippet(lab, state="absent")["changed"] is bool(routed)
+    assert coolify.http_conf() == before
