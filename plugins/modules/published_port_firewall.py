@@ -54,9 +54,24 @@ options:
     type: list
     elements: str
     default: []
+  ufw:
+    description:
+      - What is going to be done to UFW after this, as far as it is installed and not active.
+      - With V(rules) or V(enable) its files are remembered as they are, for UFW writes them in its own form at the first rule.
+    type: str
+    choices: [leave, rules, enable]
+    default: leave
+  state_dir:
+    description:
+      - The folder on the host for what was there before, readable by its owner only.
+      - It is removed with the last thing in it.
+    type: path
+    default: /var/lib/coolify-websocket
   state:
     description:
       - V(present) closes the ports; V(absent) removes table, unit and files.
+      - V(absent) also gives back a UFW that was remembered. It is disabled, if it was to be enabled, and its files are put
+        back, unless somebody else has given it rules or enabled it since.
     type: str
     choices: [present, absent]
     default: present
@@ -92,13 +107,31 @@ refused_packets:
   returned: always
   type: int
   sample: 0
+ufw:
+  description: What became, or in check mode would, of UFW.
+  returned: always
+  type: dict
+  contains:
+    disabled:
+      description: Whether it was disabled.
+      type: bool
+      returned: always
+    restored:
+      description: Whether its files were put back as they had been, so that no rule of this collection is in it.
+      type: bool
+      returned: always
+    active:
+      description: Whether it is active after this.
+      type: bool
+      returned: always
 """
 
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules, _ufw_files
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _kept
 
 
 def default_route_bridges() -> list[str]:
@@ -168,6 +201,15 @@ def absent(module: AnsibleModule, firewall: _host.Firewall) -> Outcome:
     return state, diff, bool(diff) or state.table is not None, []
 
 
+def care_for_ufw(files: _ufw_files.UfwFiles, state: str, intent: str, check_mode: bool) -> _ufw_files.Return:
+    """Remembers UFW or gives it back; what of that is, or would be, done."""
+    if state == "absent":
+        return files.way_back() if check_mode else files.give_back()
+    if intent != "leave" and not check_mode:
+        files.remember(intent == "enable")
+    return _ufw_files.Return(False, False, False)
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -179,16 +221,24 @@ def main() -> None:
                 "options": {"source": {"type": "str"}, "interface": {"type": "str"}},
             },
             "outside_interfaces": {"type": "list", "elements": "str", "default": []},
+            "ufw": {"type": "str", "choices": ["leave", "rules", "enable"], "default": "leave"},
+            "state_dir": {"type": "path", "default": "/var/lib/coolify-websocket"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
     module.run_command_environ_update = {"LC_ALL": "C"}
+
+    def run(argv: list[str], data: str | None) -> tuple[int, str, str]:
+        return t.cast("tuple[int, str, str]", module.run_command(argv, data=data, binary_data=True))
+
     firewall = _host.Firewall(
-        run=lambda argv, data: module.run_command(argv, data=data, binary_data=True),
+        run=run,
         nft=module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"]),
         systemctl=module.get_bin_path("systemctl"),
     )
+    kept = _kept.Entry(module.params["state_dir"], "ufw")
+    files = _ufw_files.UfwFiles(kept, run, module.get_bin_path("ufw", opt_dirs=["/usr/sbin", "/sbin"]))
     wants = module.params["state"] == "present"
     # In check mode the role has not installed the package yet.
     if wants and not firewall.installed and not module.check_mode:
@@ -200,13 +250,15 @@ def main() -> None:
     try:
         with _host.locked(wanted=not module.check_mode):
             state, diff, changed, rules = (present if wants else absent)(module, firewall)
-    except _host.FirewallError as error:
+            way = care_for_ufw(files, module.params["state"], module.params["ufw"], module.check_mode)
+    except (_host.FirewallError, _kept.KeptError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(
-        changed=changed,
+        changed=changed or way.kept,
         diff=diff,
         rules=rules,
         refused_packets=state.table["refused_packets"] if state.table else None,
+        ufw={"disabled": way.disable, "restored": way.restore, "active": files.active() and not way.disable},
     )
 
 

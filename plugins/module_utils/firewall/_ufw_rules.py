@@ -18,6 +18,9 @@ from typing import Any, Iterable, Mapping, Sequence
 #: Marks a rule as ours, together with its action: only such rules are ever deleted.
 COMMENT = "Coolify WebSocket (selfhosted.coolify)"
 
+#: What the comments of all rules end in that are ours.
+MARK = "(selfhosted.coolify)"
+
 _ANYWHERE = ("0.0.0.0/0", "::/0", "any")
 
 
@@ -26,6 +29,7 @@ def changes(
     ports: Iterable[int],
     trusted: Iterable[Mapping[str, Any]],
     ipv6: bool = True,
+    comment: str = COMMENT,
 ) -> dict[str, list[dict[str, Any]]]:
     """Compare UFW's rules with the wanted ones.
 
@@ -34,6 +38,7 @@ def changes(
         ports: the published ports; empty if no rule of ours is to stay.
         trusted: mappings with ``source`` and ``interface`` as in ``published_port_firewall``.
         ipv6: whether UFW manages IPv6 (``IPV6=`` in /etc/default/ufw); it refuses IPv6 rules otherwise.
+        comment: marks the rules that are to be deleted if they are not wanted.
 
     Returns:
         ``add`` and ``delete``: lists of mappings with ``source``, ``interface`` and ``port``. ``others``: the same with
@@ -47,7 +52,7 @@ def changes(
         if ipv6 or ":" not in source
     ]
     keys = {_key(rule) for rule in wanted}
-    ours = [rule for rule in rules if rule.get("comment") == COMMENT and _allows(rule)]
+    ours = [rule for rule in rules if rule.get("comment") == comment and _allows(rule)]
     obsolete = {_key(rule): _command(rule) for rule in ours if _key(rule) not in keys}
     lacking = [rule for rule in wanted if not any(_serves(there, rule) for there in rules)]
     opposed = {_key(there): there for rule in lacking for there in rules if _takes_the_place_of(there, rule)}

@@ -37,9 +37,13 @@ def write(path: str, data: bytes, mode: int, owner: tuple[int, int] | None = Non
 
 def remove(path: str) -> None:
     """Removes the file, if it is there, and what a cut `write` left beside it. Raises OSError."""
-    for name in (_candidate(path), path):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(name)
+    sweep(path)
+    _unlink(path)
+
+
+def sweep(path: str) -> None:
+    """Removes what a cut `write` left beside the file. Raises OSError."""
+    _unlink(_candidate(path))
 
 
 def cut(path: str) -> bool:
@@ -50,3 +54,8 @@ def cut(path: str) -> bool:
 def _candidate(path: str) -> str:
     # Always the same, so that the next write overwrites what a cut one left; neither systemd nor Traefik reads it.
     return path + ".new"
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.unlink(path)

@@ -11,9 +11,14 @@ import pytest
 from test_self_heal_service import FILES, FOLDER, SCRIPT, UNIT, UNIT_FILE, Systemd
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _effective, _memory
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _ufw_files, _ufw_rules
 from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _kept
 from ansible_collections.selfhosted.coolify.plugins.module_utils.self_heal import _service
-from ansible_collections.selfhosted.coolify.plugins.modules import self_heal_service, traefik_dynamic_file
+from ansible_collections.selfhosted.coolify.plugins.modules import (
+    published_port_firewall,
+    self_heal_service,
+    traefik_dynamic_file,
+)
 
 
 class Env:
@@ -83,7 +88,39 @@ class TraefikWithoutAFile(Traefik):
     before = None
 
 
-USERS = [Env, SelfHeal, Traefik, TraefikWithoutAFile]
+class Ufw:
+    """An inactive UFW, which writes its files anew when it is given a rule, enabled and disabled."""
+
+    def __init__(self, root):
+        self.root, self.state = root, str(root / "state")
+        (root / "user.rules").write_bytes(b"# the package's\n### tuple ### allow tcp 22 \n")
+        (root / "ufw.conf").write_text("# Set to yes\nENABLED=no\n")
+        (root / "ufw.conf").chmod(0o644)
+
+    def run(self, present):
+        kept = _kept.Entry(self.state, "ufw")
+        files = _ufw_files.UfwFiles(kept, self.command, "/usr/sbin/ufw", str(self.root))
+        if not present:
+            return published_port_firewall.care_for_ufw(files, "absent", "leave", False).kept
+        if files.active():
+            return False
+        published_port_firewall.care_for_ufw(files, "present", "enable", False)
+        self.command(["ufw", "allow"], None)
+        self.command(["ufw", "enable"], None)
+        return True
+
+    def command(self, argv, _text):
+        os.sync()  # a step like any other, to be cut at
+        if argv[1] == "allow":
+            (self.root / "user.rules").write_text(f"### tuple ### allow tcp 22 \n### tuple ### allow tcp 1 comment={OURS}\n")
+            (self.root / "user6.rules").write_text("*filter\n")
+        else:
+            (self.root / "ufw.conf").write_text(f"ENABLED={'yes' if argv[1] == 'enable' else 'no'}\n")
+        return 0, "", ""
+
+
+OURS = _ufw_rules.COMMENT.encode().hex()
+USERS = [Env, SelfHeal, Traefik, TraefikWithoutAFile, Ufw]
 STEPS = ["replace", "unlink", "rmdir", "mkdir", "fsync", "sync", "pwrite", "ftruncate", "fchown", "fchmod", "posix_fallocate"]
 
 
@@ -199,3 +236,43 @@ def test_damage_is_named_and_nothing_is_lost(tmp_path, content):
         with pytest.raises(_kept.KeptError, match=r"kept/a-a.json is damaged; mend it, or delete it"):
             look()
     assert file.read_text() == content
+
+
+@pytest.mark.parametrize(
+    ("theirs", "way"),
+    [
+        ({}, (True, True, True)),
+        ({"user.rules": "### tuple ### allow tcp 22 \n### tuple ### deny tcp 80 \n"}, (True, True, False)),
+        ({"ufw.conf": "ENABLED=no\n"}, (True, False, True)),
+    ],
+)
+def test_ufw_is_put_back_only_as_far_as_nobody_else_changed_it(tmp_path, theirs, way):
+    user = Ufw(tmp_path)
+    before = seen(user, tmp_path)
+    user.run(True)
+    for name, text in theirs.items():
+        (tmp_path / name).write_text(text)
+    files = _ufw_files.UfwFiles(_kept.Entry(user.state, "ufw"), user.command, "ufw", str(tmp_path))
+    assert files.way_back() == way
+    assert files.give_back() == way
+    assert not files.active()
+    assert (seen(user, tmp_path) == before) == way[2]
+    assert files.way_back() == (False, False, False)
+
+
+def test_a_ufw_that_somebody_else_enabled_stays(tmp_path):
+    user = Ufw(tmp_path)
+    files = _ufw_files.UfwFiles(_kept.Entry(user.state, "ufw"), user.command, "ufw", str(tmp_path))
+    files.remember(False)
+    user.command(["ufw", "enable"], None)
+    assert files.give_back() == (True, False, False)
+    assert files.active()
+
+
+def test_a_ufw_that_cannot_be_disabled_stays_remembered(tmp_path):
+    user = Ufw(tmp_path)
+    user.run(True)
+    kept = _kept.Entry(user.state, "ufw")
+    with pytest.raises(_host.FirewallError, match="ufw disable failed: no kernel; mend UFW"):
+        _ufw_files.UfwFiles(kept, lambda *_words: (1, "", "no kernel"), "ufw", str(tmp_path)).give_back()
+    assert kept.load()["enabled"]

@@ -109,6 +109,13 @@ def test_only_rules_with_our_comment_are_deleted():
     assert _ufw_rules.changes(rules, [], TAILNET)["delete"] == [{"source": "100.64.0.0/10", "interface": None, "port": "6002"}]
 
 
+def test_rules_of_another_comment_go_when_they_are_asked_for():
+    ssh = there("0.0.0.0/0", "22", comment="SSH (selfhosted.coolify)")
+    assert _ufw_rules.changes([ssh], [], [])["delete"] == []
+    gone = _ufw_rules.changes([ssh], [], [], comment=ssh["comment"])["delete"]
+    assert gone == [{"source": "any", "interface": None, "port": "22"}]
+
+
 def test_a_port_that_moved_takes_its_rule_along():
     rules = [there("100.64.0.0/10", "6001", comment=_ufw_rules.COMMENT)]
     assert _ufw_rules.changes(rules, [7001], TAILNET[:1]) == {
