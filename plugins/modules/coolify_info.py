@@ -341,7 +341,8 @@ managed:
     tunnel:
       description:
         - cloudflared's ingress list. C(path), C(present), C(managed_by_coolify), C(rules) (each with C(hostname),
-          C(path), C(service)), and the C(error) where it could not be read.
+          C(path), C(service)), the C(error) where it could not be read, and C(by_hand), why the collection can put no rule
+          into it, empty where it can.
       type: dict
 """
 

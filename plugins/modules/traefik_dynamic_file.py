@@ -98,7 +98,6 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _durable, _kept
-from ansible_collections.selfhosted.coolify.plugins.module_utils.proxy import _traefik
 
 
 def main() -> None:
@@ -115,27 +114,22 @@ def main() -> None:
     path, after = module.params["path"], module.params["content"]
     if not path.endswith((".yaml", ".yml")):
         module.fail_json(msg=f"path: {path} must end in .yaml or .yml, or Traefik does not read it")
-    if module.params["state"] == "present":
-        error = _traefik.yaml_error(after)
-        if error:
-            module.fail_json(msg=f"content: {error}; Traefik would load no further change, so it was not written")
     kept = _kept.Entry(module.params["state_dir"], "traefik", path)
     try:
         if module.params["state"] == "present":
             before, changed = _present(kept, path, after, module.check_mode)
         else:
             before, after, changed = _absent(kept, path, module.check_mode)
-        broken = _broken_neighbours(path)
+        neighbours = _neighbours(path)
     except _kept.KeptError as problem:
         module.fail_json(msg=str(problem))
     except OSError as problem:
         module.fail_json(msg=f"{problem.filename or path}: {problem.strerror}; start Coolify's proxy once to have its folder")
-    for neighbour in broken:
-        module.warn(f"Traefik loads no change while {neighbour['path']} is not valid YAML: {neighbour['error']}")
     module.exit_json(
         changed=changed,
         diff={"before_header": path, "after_header": path, "before": before or "", "after": after or ""},
-        broken=broken,
+        # Read on the control node, which alone has a YAML library, and not passed on.
+        neighbours=neighbours,
     )
 
 
@@ -167,16 +161,17 @@ def _absent(kept: _kept.Entry, path: str, check_mode: bool) -> tuple[str | None,
     return texts[0], texts[1], remembered is not None
 
 
-def _broken_neighbours(path: str) -> list[dict[str, str]]:
+def _neighbours(path: str) -> list[dict[str, str]]:
     folder = os.path.dirname(path)
     found = []
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
         neighbour = os.path.join(folder, name)
-        if neighbour == path or not name.endswith((".yaml", ".yml")) or not os.path.isfile(neighbour):
-            continue
-        error = _traefik.yaml_error((_kept.picture(neighbour) or {"text": ""})["text"])
-        if error:
-            found.append({"path": neighbour, "error": error})
+        picture = None
+        if neighbour != path and name.endswith((".yaml", ".yml")) and os.path.isfile(neighbour):
+            picture = _kept.picture(neighbour)
+        if picture is not None:
+            text = str(picture["text"]).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            found.append({"path": neighbour, "text": text})
     return found
 
 

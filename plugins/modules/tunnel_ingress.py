@@ -11,15 +11,17 @@ module: tunnel_ingress
 short_description: Route Coolify's WebSocket paths in a Cloudflare Tunnel's ingress list
 version_added: 0.1.0
 description:
-  - Puts rules for Coolify's terminal and live updates into the C(ingress) list of C(cloudflared)'s configuration file,
-    ahead of every rule that would take the same paths.
-  - The first rule that matches answers a URL. A path is a regular expression of Go's that may match anywhere, so a bare
-    V(/app) also takes C(/api/v1/applications) and every application's page. Such a rule is narrowed, and
+  - Puts rules for Coolify's terminal and live updates at the very top of the C(ingress) list of C(cloudflared)'s
+    configuration file, in one marked block. The first rule that matches answers a URL, so they are right whatever follows.
+  - They lead to the host, and have the C(originRequest), of the list's own rule for the hostname.
+  - A path is a regular expression of Go's that may match anywhere, so a bare V(/app) also takes C(/api/v1/applications)
+    and every application's page. Such a rule of the same hostname to the realtime ports is narrowed at its place, and
     RV(swallowed) says which pages it took.
-  - A rule that serves a path rightly already, maybe by another address, is left as it is, or moved up where another
-    rule stands in its way.
-  - All other bytes of the file stay, comments and quoting among them. The host needs no YAML library.
-  - Where C(cloudflared) is installed, it judges the new list before the file is replaced.
+  - A list that serves both paths already is left as it is. So is one that has no place for a block, such as a list in
+    brackets; RV(by_hand) then says why.
+  - All other bytes of the file stay, comments and quoting among them. The file is read as YAML on the control node; the
+    host needs no YAML library.
+  - Where C(cloudflared) is installed, it judges the new list before the file is overwritten.
   - The connector is not restarted. Do that on change, and mind that a restart cuts open connections.
 extends_documentation_fragment:
   - selfhosted.coolify.attributes
@@ -27,12 +29,12 @@ options:
   path:
     description:
       - The configuration file of C(cloudflared).
-      - It is replaced in one step, with its owner and mode kept. A symbolic link is followed.
+      - It is overwritten in place, so that its owner and mode stay, and a container that it is mounted into sees the change.
     type: path
     default: /etc/cloudflared/config.yml
   hostname:
     description:
-      - The public name of the Coolify instance, without scheme, port and path.
+      - The public name of the Coolify instance, without scheme, port and path. Case tells nothing.
       - Required with O(state=present).
     type: str
   rules:
@@ -45,27 +47,33 @@ options:
       path:
         description:
           - The regular expression for the path, such as V(^/terminal/ws$) or V(^/apps?/).
-          - It must take at least one of Coolify's WebSocket paths and none of its pages.
         type: str
         required: true
       service:
         description:
-          - The address that C(cloudflared) forwards to, such as V(http://localhost:6002).
+          - Where the host publishes the port, such as V(http://127.0.0.1:6002). Where the list reaches Coolify by another
+            address, or by the name of its container, the rule does likewise.
         type: str
         required: true
   state:
     description:
       - V(present) routes the paths.
-      - V(absent) gives back the file's bytes from before. What somebody else changed since is kept.
+      - V(absent) gives back every byte that was changed, and touches nothing else.
     type: str
     choices: [present, absent]
     default: present
   state_dir:
     description:
-      - The folder on the host that keeps what the file was before, readable by its owner only.
-      - It is removed with the last thing in it.
+      - The folder on the host for what must survive a cut during the write. It is removed with the last thing in it.
     type: path
     default: /var/lib/coolify-websocket
+  splices:
+    description: What changes, and where. Filled in on the control node.
+    type: list
+    elements: list
+  digest:
+    description: The SHA-256 of the file that O(splices) are for. Filled in on the control node.
+    type: str
 seealso:
   - name: Ingress rules of Cloudflare Tunnel
     description: How C(cloudflared) reads the list.
@@ -80,9 +88,9 @@ EXAMPLES = r"""
     hostname: coolify.example.com
     rules:
       - path: ^/terminal/ws$
-        service: http://localhost:6002
+        service: http://127.0.0.1:6002
       - path: ^/apps?/
-        service: http://localhost:6001
+        service: http://127.0.0.1:6001
   notify: Restart cloudflared
 
 - name: Give back the file as it was
@@ -93,7 +101,7 @@ EXAMPLES = r"""
 RETURN = r"""
 rules:
   description: The list after the run, in the order in which C(cloudflared) tries it.
-  returned: success
+  returned: with O(state=present)
   type: list
   elements: dict
   contains:
@@ -112,9 +120,9 @@ rules:
   sample:
     - hostname: coolify.example.com
       path: ^/terminal/ws$
-      service: http://localhost:6002
+      service: http://127.0.0.1:6002
 swallowed:
-  description: The rules that took pages of Coolify along and were narrowed.
+  description: The rules that took pages of Coolify along and were narrowed in this run.
   returned: success
   type: list
   elements: dict
@@ -128,15 +136,21 @@ swallowed:
       type: list
       elements: str
       returned: always
+by_hand:
+  description: Why the list was left as it is though it lacks the rules; empty otherwise.
+  returned: success
+  type: str
 """
 
+import base64
+import hashlib
 import os
 import re
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _undo
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file
 from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress
 
 # cloudflared takes its token from this file too, and a diff ends up in logs.
@@ -158,74 +172,47 @@ def main() -> None:
             },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "state_dir": {"type": "path", "default": "/var/lib/coolify-websocket"},
+            "splices": {"type": "list", "elements": "list"},
+            "digest": {"type": "str"},
         },
         required_if=[("state", "present", ("hostname", "rules"))],
         supports_check_mode=True,
     )
-    path = os.path.realpath(module.params["path"])
-    store = _undo.Store(module.params["state_dir"], path)
+    path, state = module.params["path"], module.params["state"]
+    if not os.path.exists(path):
+        if state == "absent":
+            module.exit_json(changed=False)
+        module.fail_json(
+            msg=f"{path}: there is no such file; set path to cloudflared's configuration file, or enter the rules in "
+            "Cloudflare's dashboard if the tunnel is managed there"
+        )
     try:
-        if module.params["state"] == "present":
-            _present(module, path, store)
-        else:
-            _absent(module, path, store)
-    except (_ingress.IngressError, _undo.DamagedStoreError) as error:
+        with _inplace_file.InPlaceFile(path, module.params["state_dir"]) as file:
+            _ensure(module, file)
+    except (_ingress.IngressError, _inplace_file.ChangedMeanwhileError, _inplace_file.LockedError) as error:
         module.fail_json(msg=f"{path}: {error}")
     except OSError as error:
         module.fail_json(msg=f"{error.filename or path}: {error.strerror}")
 
 
-def _present(module: AnsibleModule, path: str, store: _undo.Store) -> None:
-    before = _read(path)
-    if before is None:
-        raise _ingress.IngressError(
-            "there is no such file; set path to cloudflared's configuration file, or enter the rules in Cloudflare's "
-            "dashboard if the tunnel is managed there"
-        )
-    result = _ingress.apply(before, module.params["hostname"], module.params["rules"])
-    if result.changed:
-        _judge(module, result.text)
-    if result.changed and not module.check_mode:
-        original = _undo.original(store.load(), before)
-        store.save(_undo.Memory(_ingress.remove(before).text if original is None else original, result.text))
-        _write(module, path, before, result.text)
-    _exit(module, before, result.text, result.rules, result.swallowed, result.changed)
-
-
-def _absent(module: AnsibleModule, path: str, store: _undo.Store) -> None:
-    memory, before = store.load(), _read(path)
-    after = before
-    if before is not None:
-        restored = _undo.original(memory, before) if memory else None
-        after = _ingress.remove(before).text if restored is None else restored
-    if not module.check_mode:
-        if before is not None and after is not None and after != before:
-            _write(module, path, before, after)
-        store.forget()
-    try:
-        rules = _ingress.parse(after or "")
-    except _ingress.IngressError:
-        # What cannot be read is given back all the same.
-        rules = []
-    _exit(module, before or "", after or "", rules, [], after != before or memory is not None)
-
-
-def _read(path: str) -> str | None:
-    try:
-        with open(path, "rb") as source:
-            return source.read().decode("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        return None
-
-
-def _candidate(module: AnsibleModule, text: str) -> str:
-    descriptor, name = tempfile.mkstemp(suffix=".yml", dir=module.tmpdir)
-    with os.fdopen(descriptor, "wb") as target:
-        target.write(text.encode("utf-8", "surrogateescape"))
-        target.flush()
-        os.fsync(target.fileno())
-    module.add_cleanup_file(name)
-    return name
+def _ensure(module: AnsibleModule, file: _inplace_file.InPlaceFile) -> None:
+    found, present = file.read(), module.params["state"] == "present"
+    digest = hashlib.sha256(found).hexdigest()
+    if present and digest != module.params["digest"]:
+        # Not read yet, or changed by somebody else since: the control node looks at this, and comes back.
+        module.exit_json(changed=False, content=base64.b64encode(found).decode("ascii"), digest=digest)
+    before = found.decode("utf-8", "surrogateescape")
+    after = _ingress.spliced(_ingress.strip(before), module.params["splices"] or [])
+    if after != before:
+        if present:
+            _judge(module, after)
+        if not module.check_mode:
+            file.recover()
+            file.write(found, after.encode("utf-8", "surrogateescape"))
+            file.forget()
+    path = module.params["path"]
+    diff = {"before_header": path, "after_header": path, "before": _shown(before), "after": _shown(after)}
+    module.exit_json(changed=after != before, diff=diff)
 
 
 def _judge(module: AnsibleModule, text: str) -> None:
@@ -233,45 +220,19 @@ def _judge(module: AnsibleModule, text: str) -> None:
     binary = module.get_bin_path("cloudflared")
     if not binary:
         return
-    rc, out, err = module.run_command([binary, "tunnel", "--config", _candidate(module, text), "ingress", "validate"])
+    with tempfile.NamedTemporaryFile("wb", suffix=".yml", dir=module.tmpdir) as target:
+        target.write(text.encode("utf-8", "surrogateescape"))
+        target.flush()
+        rc, out, err = module.run_command([binary, "tunnel", "--config", target.name, "ingress", "validate"])
     if rc != 0:
         module.fail_json(
             msg=f"cloudflared refuses the new list, and {module.params['path']} was not changed: {(err or out).strip()}"
         )
 
 
-def _write(module: AnsibleModule, path: str, before: str, after: str) -> None:
-    candidate = _candidate(module, after)
-    if _read(path) != before:
-        module.fail_json(msg=f"{path} was changed by somebody else during this run; run again")
-    module.atomic_move(candidate, path)
-
-
 def _shown(text: str) -> str:
     readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return _SECRET_LINE.sub(r"\1 (hidden)", readable)
-
-
-def _exit(
-    module: AnsibleModule,
-    before: str,
-    after: str,
-    rules: list[_ingress.Rule],
-    swallowed: list[_ingress.Swallowed],
-    changed: bool,
-) -> None:
-    header = module.params["path"]
-    module.exit_json(
-        changed=changed,
-        diff={
-            "before_header": header,
-            "after_header": header,
-            "before": _shown(before),
-            "after": _shown(after),
-        },
-        rules=[rule._asdict() for rule in rules],
-        swallowed=[{"rule": entry.rule._asdict(), "pages": entry.pages} for entry in swallowed],
-    )
 
 
 if __name__ == "__main__":

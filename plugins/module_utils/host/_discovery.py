@@ -23,7 +23,6 @@ from ..env import _dotenv, _pusher
 from ..firewall import _nft_rules, _port_reach
 from ..keeper import _kept
 from ..nginx import _container, _http_conf, _routes
-from ..tunnel import _ingress
 from . import _state
 
 CONTAINER = "coolify"
@@ -346,20 +345,9 @@ class Discovery:
 
     def _tunnel(self, managed_by_coolify: bool) -> Json:
         text = self._text(self._tunnel_config)
-        rules: list[dict[str, str]] = []
-        error = None
-        if text is not None:
-            try:
-                rules = [rule._asdict() for rule in _ingress.parse(text)]
-            except _ingress.IngressError as problem:
-                error = str(problem)
-        return {
-            "path": self._tunnel_config,
-            "present": text is not None,
-            "managed_by_coolify": managed_by_coolify,
-            "rules": rules,
-            "error": error,
-        }
+        found = {"path": self._tunnel_config, "present": text is not None, "managed_by_coolify": managed_by_coolify}
+        # Read on the control node, which alone has a YAML library, and not passed on.
+        return {**found, "text": text}
 
 
 def _realtime(inspected: t.Mapping[str, t.Any] | None) -> Json:

@@ -18,7 +18,8 @@ from ..host import _versions
 from ..nginx import _routes
 from ..proxy import _traefik
 from ..tailnet import _tailscale
-from ._domain import AccessError, validate_domain
+from . import _tunnel
+from ._domain import AccessError, validate_data_path, validate_domain
 
 MODES = ("auto", "domain", "tailscale", "dual")
 SCHEMES = ("auto", "https", "http")
@@ -53,6 +54,7 @@ class Choices(t.NamedTuple):
     :param tailscale_name: whether browsers on the tailnet are sent to the host's name there, not to its address.
     :param resolver: what nginx asks for the realtime server's address.
     :param read_timeout: seconds that a WebSocket may be silent before nginx ends it.
+    :param tunnel_manage: whether the tunnel's list is ours to change.
     :param states: by hop, ``present`` or ``absent`` where it is another one than ``state``.
     """
 
@@ -66,6 +68,7 @@ class Choices(t.NamedTuple):
     tailscale_name: bool = False
     resolver: str = _routes.RESOLVER
     read_timeout: t.Any = _routes.READ_TIMEOUT
+    tunnel_manage: bool = True
     states: t.Mapping[str, str] = {}
 
 
@@ -135,11 +138,6 @@ def traefik_refusal(info: Facts) -> str:
 # -- the parts of the plan ---------------------------------------------------------------------------------------------
 
 
-def _tunnel_present(info: Facts) -> bool:
-    tunnel = (info.get("managed") or {}).get("tunnel") or {}
-    return bool(tunnel.get("present") or tunnel.get("managed_by_coolify"))
-
-
 def _domain(info: Facts, wanted: t.Any, scheme: str) -> tuple[Domain | None, str]:
     """Return the domain with its scheme and port, and where the two were taken from."""
     own = info.get("domain") or {}
@@ -161,7 +159,7 @@ def _domain(info: Facts, wanted: t.Any, scheme: str) -> tuple[Domain | None, str
     if scheme == "auto":
         # Behind a tunnel the browser uses https whatever the instance's URL says (fact 28); of a name that Coolify's
         # own file does not have nothing else is known than what the guide assumes.
-        plain = own_host == host and own.get("scheme") == "http" and not _tunnel_present(info)
+        plain = own_host == host and own.get("scheme") == "http" and not _tunnel.present(info)
         scheme = "http" if plain else "https"
     return {"host": host, "scheme": scheme, "port": 443 if scheme == "https" else 80}, origin
 
@@ -279,14 +277,6 @@ def _trusted_by_user(extra: t.Any) -> list[dict[str, str | None]]:
         raise AccessError(f"coolify_firewall_{error}.") from None
 
 
-def _data_path(value: t.Any) -> str:
-    if not isinstance(value, str) or not value.startswith("/"):
-        raise AccessError(
-            f"coolify_data_path is {value!r}. Write Coolify's folder as an absolute path, like /data/coolify."
-        )
-    return value.rstrip("/")
-
-
 def _seconds(value: t.Any) -> t.Any:
     # The command line gives every value as text.
     return int(value) if isinstance(value, str) and value.isdecimal() else value
@@ -344,19 +334,6 @@ def _traefik_part(info: Facts, choices: Choices, mode: str | None, domain: Domai
     )
 
 
-def _tunnel_part(info: Facts, domain: Domain | None, ports: Facts, reason: str) -> dict[str, t.Any]:
-    tunnel = (info.get("managed") or {}).get("tunnel") or {}
-    published = ((r"^/terminal/ws$", ports["terminal"]), (r"^/apps?/", ports["app"]))
-    rules = [{"path": path, "service": f"http://localhost:{port}"} for path, port in published if port]
-    if not reason and not tunnel.get("present"):
-        reason = "There is no list of a tunnel on this host."
-    if not reason and domain is None:
-        reason = "No domain is set, so the list has nothing to route."
-    if not reason and not rules:
-        reason = "Docker publishes neither port, so the list has nowhere to route to."
-    return _hop(reason, hostname=domain["host"] if domain else None, path=tunnel.get("path"), rules=rules)
-
-
 def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
     """Return everything that is wanted on this host: for every hop whether, or why not, and every value used for it.
 
@@ -371,7 +348,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
     notes: list[str] = []
     mode: str | None
     try:
-        _data_path(choices.data_path)
+        validate_data_path(choices.data_path)
         if not absent:
             check_host(info)
         access = _choose("coolify_access", choices.access, MODES)
@@ -419,5 +396,5 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         "self_heal": _hop(reasons["self_heal"]),
         "traefik": traefik,
         "firewall": _hop(unguarded, ports=guarded, trusted=allowed),
-        "tunnel": _tunnel_part(info, site, ports, reasons["tunnel"]),
+        "tunnel": _hop(**_tunnel.part(info, site, ports, reasons["tunnel"], choices.tunnel_manage)),
     }

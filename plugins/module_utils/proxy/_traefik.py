@@ -12,8 +12,6 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..yaml import _reader
-
 # Traefik's default priority is the length of the rule, and no rule is this long: Coolify's own router for the whole
 # host must not win, however long its rule is.
 PRIORITY = 100000
@@ -55,19 +53,3 @@ def document(host: str, entrypoints: t.Sequence[str]) -> dict[str, t.Any]:
                 router["tls"] = {"certResolver": CERTIFICATE_RESOLVER}
             routers[f"{service}-{entrypoint}"] = router
     return {"http": {"routers": routers, "services": services}}
-
-
-def yaml_error(text: str) -> str | None:
-    """Why Traefik cannot read the text of a file in its folder as YAML, with line and column; None if it can.
-
-    Says nothing about a file that is a template of Go's (`{{`), or that uses a part of YAML that is not read here.
-    """
-    if "{{" in text:
-        return None
-    try:
-        _reader.read(text)
-    except _reader.UnsupportedYamlError:
-        return None
-    except _reader.YamlError as error:
-        return str(error)
-    return None

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..plan import _access
-from . import _states, _targets
+from ..plan import _access, _tunnel
+from . import _states
 from ._states import Json, Row
 
 _ORDER = (
@@ -125,6 +125,6 @@ def _urls(plan: Json) -> list[str]:
     if "domain" in plan["sides"]:
         urls.append("{scheme}://{host}/".format(**plan["domain"]))
     if "tailscale" in plan["sides"]:
-        address = _targets.bracketed(plan["tailscale"]["ipv4"] or plan["tailscale"]["ipv6"])
+        address = _tunnel.bracketed(plan["tailscale"]["ipv4"] or plan["tailscale"]["ipv6"])
         urls.append("http://{}:{}/".format(address, plan["ports"]["http"]))
     return urls

@@ -20,13 +20,8 @@ from ..plan import _access
 from ..tunnel import _ingress
 from . import _diagnosis, _targets
 
-# Which rule must answer for which example of a path, and for a page that must not go to the realtime container.
-_TUNNEL_EXAMPLES = (("terminal", "/terminal/ws"), ("app", "/app/key"), ("app", "/apps/coolify/events"))
-_TUNNEL_PAGES = (
-    "/api/v1/applications",
-    "/project/uuid/environment/uuid/application/uuid",
-    "/terminal",
-)
+# A path that the wanted rule answers, for the reader.
+_TUNNEL_EXAMPLES = {"terminal": "/terminal/ws", "app": "/app/"}
 
 # What a socket's symptom means where it is known which hop was looked at.
 _REFINED = {
@@ -113,47 +108,37 @@ def _tunnel(found: Rows, plan: Json, info: Json) -> None:
         return
     if not plan["tunnel"]["wanted"]:
         return
-    ingress = [_ingress.Rule(rule["hostname"], rule["path"], rule["service"]) for rule in tunnel["rules"]]
-    if not ingress or ingress[-1].hostname or ingress[-1].path:
+    if not tunnel["rules"]:
+        found.good("tunnel", tunnel["path"], "not judged")
+        return
+    rules = [_ingress.Rule(rule["hostname"], rule["path"], rule["service"]) for rule in tunnel["rules"]]
+    if rules[-1].hostname or rules[-1].path:
         found.bad("CWT-805", tunnel["path"], "no catch-all")
     host = plan["tunnel"]["hostname"]
-    services = dict(zip(("terminal", "app"), (rule["service"] for rule in plan["tunnel"]["rules"])))
-    for kind, path in _TUNNEL_EXAMPLES:
-        _tunnel_path(found, ingress, host, path, services.get(kind, ""))
-    taken = [path for path in _TUNNEL_PAGES if _leads_to(_match(ingress, host, path), *services.values())]
+    wants = _ingress.wanted(rules, host, plan["tunnel"]["rules"])
+    for want in wants:
+        _tunnel_path(found, _ingress.mended(rules, wants), want, bool(tunnel.get("by_hand")) and plan["nginx"]["wanted"])
+    taken = [page for rule in rules for page in _ingress.swallowed(rule, wants)]
     if taken:
         found.bad("CWT-803", _site(host, taken[0]), "to realtime", ", ".join(taken))
     else:
-        found.good("tunnel", _site(host, _TUNNEL_PAGES[0]), _service(_match(ingress, host, _TUNNEL_PAGES[0])))
+        own = _ingress.own(rules, host)
+        found.good("tunnel", _site(host, "/"), _service(None if own is None else rules[own]))
 
 
-def _tunnel_path(found: Rows, ingress: list[_ingress.Rule], host: str, path: str, service: str) -> None:
-    rule = _match(ingress, host, path)
-    if _leads_to(rule, service):
-        found.good("tunnel", _site(host, path), _service(rule))
-        return
-    later = any(_leads_to(other, service) and _ingress.takes(other, host, path) for other in ingress)
+def _tunnel_path(found: Rows, rules: list[_ingress.Rule], want: _ingress.Rule, carried: bool) -> None:
+    """`carried` tells that without a rule the container's nginx has the path, and that a rule is the user's to enter."""
+    path = _TUNNEL_EXAMPLES[_ingress.kind(want.path)]
+    rule = _ingress.answering(rules, want)
+    later = any(_ingress.serves(other, want) for other in rules)
     # The domain's own rule for everything is what people have; any other one in front swallows the path.
-    swallowed = rule is not None and bool(rule.hostname) and rule.hostname.lower() != host
-    identifier = "CWT-801" if later or swallowed else "CWT-802"
-    found.bad(identifier, _site(host, path), _service(rule), f"{path} goes to {_service(rule)}, not to {service}")
-
-
-def _match(ingress: list[_ingress.Rule], host: str, path: str) -> _ingress.Rule | None:
-    try:
-        return _ingress.first_match(ingress, _site(host, path))
-    except ValueError:
-        return None
-
-
-def _leads_to(rule: _ingress.Rule | None, *services: str) -> bool:
-    """Whether the rule's service is at a port of these services, by whatever name of the host."""
-    if rule is None:
-        return False
-    try:
-        return urlsplit(rule.service).port in [urlsplit(service).port for service in services if service]
-    except ValueError:
-        return False
+    in_front = rule is not None and bool(rule.hostname) and not _ingress.is_of(rule, want.hostname)
+    identifier = "CWT-801" if later or in_front else "CWT-802"
+    if _ingress.serves(rule, want) or (carried and identifier == "CWT-802"):
+        found.good("tunnel", _site(want.hostname, path), _service(rule))
+        return
+    detail = f"{path} goes to {_service(rule)}, not to {want.service}"
+    found.bad(identifier, _site(want.hostname, path), _service(rule), detail)
 
 
 def _service(rule: _ingress.Rule | None) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
+from ..plan._tunnel import bound, bracketed
 from ..tailnet import _tailscale
 
 VIEWS = ("host", "control", "tailnet", "outside")
@@ -59,9 +60,9 @@ def _on_host(plan: Json, info: Json) -> list[dict[str, t.Any]]:
     found = []
     ports, domain, kind = plan["ports"], plan.get("domain"), (info.get("proxy") or {}).get("kind")
     if ports["http"] and plan["nginx"]["wanted"]:
-        base = "http://{}:{}".format(_bound(info, "http"), ports["http"])
+        base = "http://{}:{}".format(bound(info, "http"), ports["http"])
         found += _both("nginx", base, base)
-    found += _published("realtime", f"http://{_bound(info, 'app')}", ports)
+    found += _published("realtime", f"http://{bound(info, 'app')}", ports)
     if domain and (kind == "caddy" or (kind == "traefik" and plan["traefik"]["wanted"])):
         schemes = plan["traefik"]["entrypoints"] if kind == "traefik" else [domain["scheme"]]
         for scheme in schemes:
@@ -88,19 +89,6 @@ def _both(hop: str, terminal: str, app: str, **options: t.Any) -> list[dict[str,
 
 def _published(hop: str, base: str, ports: Json, **options: t.Any) -> list[dict[str, t.Any]]:
     return [dict(options, name=hop, kind=kind, url=f"{base}:{ports[kind]}{path}") for kind, path in _PATHS if ports[kind]]
-
-
-def _bound(info: Json, name: str) -> str:
-    """The address at which the host itself finds a published port: loopback, where that is among them (fact 53)."""
-    addresses = (info.get("addresses") or {}).get(name) or []
-    for anywhere, loopback in (("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")):
-        if anywhere in addresses:
-            return loopback
-    return bracketed(addresses[0]) if addresses else "127.0.0.1"
-
-
-def bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def is_tailnet_address(address: str) -> bool:

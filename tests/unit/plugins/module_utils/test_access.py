@@ -48,7 +48,7 @@ def host(scheme: str | None = "https", tunnel: bool = True, proxy: Any = "traefi
         "proxy": proxy if isinstance(proxy, dict) else {"kind": proxy, "version": "3.6.15"},
         "domain": {"host": DOMAIN, "scheme": scheme, "source": "coolify.yaml"} if scheme else None,
         "managed": {
-            "tunnel": {"path": "/etc/cloudflared/config.yml", "present": tunnel, "managed_by_coolify": False},
+            "tunnel": {"path": "/etc/cloudflared/config.yml", "present": tunnel, "managed_by_coolify": False, "rules": ["some"]},
         },
     }
     facts.update(changes)
@@ -127,11 +127,41 @@ def test_ports_are_the_published_ones() -> None:
     assert plan["pusher"]["environment"]["PUSHER_PORT"] == "6101"
     assert plan["firewall"]["ports"] == [6101, 6102]
     assert plan["tunnel"]["rules"] == [
-        {"path": "^/terminal/ws$", "service": "http://localhost:6102"},
-        {"path": "^/apps?/", "service": "http://localhost:6101"},
+        {"path": "^/terminal/ws$", "service": "http://127.0.0.1:6102"},
+        {"path": "^/apps?/", "service": "http://127.0.0.1:6101"},
     ]
     # The ports inside the container are fixed.
     assert [route["port"] for route in plan["nginx"]["routes"]] == [6002, 6001, 6001]
+
+
+@pytest.mark.parametrize(
+    ("tunnel", "chosen", "wanted", "by_hand", "give_back"),
+    [
+        ({}, {}, True, False, False),
+        ({"rules": []}, {}, False, False, True),
+        ({"rules": [], "error": "line 1"}, {}, True, False, False),
+        ({"rules": [], "by_hand": "a tab"}, {}, True, False, False),
+        ({}, {"tunnel_manage": False}, False, True, False),
+        ({}, {"tunnel_manage": False, "state": "absent"}, False, False, True),
+        ({}, {"states": {"tunnel": "absent"}}, False, False, True),
+        ({"present": False}, {}, False, False, False),
+        ({"present": False, "managed_by_coolify": True}, {}, False, True, False),
+    ],
+)
+def test_what_is_done_with_the_tunnels_list(
+    tunnel: dict[str, Any], chosen: dict[str, Any], wanted: bool, by_hand: bool, give_back: bool
+) -> None:
+    info = host()
+    info["managed"]["tunnel"].update(tunnel)
+    found = _access.plan(info, TAILSCALE, domain="coolify.example.com", **chosen)["tunnel"]
+    assert (found["wanted"], found["by_hand"], found["give_back"]) == (wanted, by_hand, give_back)
+    assert bool(found["why"]) != wanted
+
+
+def test_the_tunnels_rules_name_the_address_that_is_bound() -> None:
+    info = host(addresses={"app": ["100.64.0.1"], "terminal": ["::", "0.0.0.0"]})
+    rules = _access.plan(info, TAILSCALE, domain="coolify.example.com")["tunnel"]["rules"]
+    assert [rule["service"] for rule in rules] == ["http://127.0.0.1:6002", "http://100.64.0.1:6001"]
 
 
 def test_ports_of_a_realtime_container_that_is_being_re_created() -> None:
@@ -143,7 +173,7 @@ def test_a_port_that_is_not_published_is_not_ours() -> None:
     info = host(ports={"app": 6001, "terminal": None, "http": 8000})
     plan = _access.plan(info, TAILSCALE)
     assert plan["firewall"]["ports"] == [6001]
-    assert [rule["service"] for rule in plan["tunnel"]["rules"]] == ["http://localhost:6001"]
+    assert [rule["service"] for rule in plan["tunnel"]["rules"]] == ["http://127.0.0.1:6001"]
 
 
 @pytest.mark.parametrize(

@@ -185,11 +185,7 @@ def test_an_untreated_host(root: Path) -> None:
     assert not managed["traefik"]["present"]
     assert managed["firewall"]["table_loaded"] is False
     assert managed["self_heal"] == {"installed": True, "active_state": "active", "enabled": True, "state": None}
-    assert managed["tunnel"]["rules"][0] == {
-        "hostname": "coolify.example.com",
-        "path": "",
-        "service": "http://localhost:8000",
-    }
+    assert managed["tunnel"]["text"] == TUNNEL
 
 
 def test_a_bundled_host(root: Path) -> None:
@@ -217,7 +213,9 @@ def test_what_the_separate_layout_left_behind(root: Path) -> None:
 
 def test_a_plan_follows_from_it(root: Path) -> None:
     tailscale = {"interface": "tailscale0", "up": False}
-    plan = _access.plan(facts(root), tailscale)
+    info = facts(root)
+    info["managed"]["tunnel"]["rules"] = ["some"]
+    plan = _access.plan(info, tailscale)
     assert plan["mode"] == "domain"
     assert plan["domain"]["scheme"] == "https"
     assert plan["tunnel"]["wanted"]
@@ -328,7 +326,7 @@ def test_broken_parts_do_not_hide_the_others(root: Path) -> None:
     assert found["coolify"]["found"]
     assert found["coolify"]["version"] is None
     assert found["managed"]["nginx"]["error"]
-    assert found["managed"]["tunnel"]["error"]
+    assert found["managed"]["tunnel"]["text"] == "ingress: [\n"
     assert found["managed"]["self_heal"]["state"] is None
     assert found["domain"] is None
     assert found["nft"]["available"] is False

@@ -45,7 +45,6 @@ def test_untreated_host_is_red_at_every_hop_that_a_run_changes() -> None:
     assert faults(info, plan, document=None) == [
         ("tunnel", "CWT-802"),
         ("tunnel", "CWT-802"),
-        ("tunnel", "CWT-802"),
         ("traefik", "CWT-501"),
         ("firewall", "CWT-602"),
         ("firewall", "CWT-608"),
@@ -215,6 +214,16 @@ def test_wildcard_that_swallows_an_untreated_domain_is_an_order_fault() -> None:
     info, plan = host("untreated")
     wildcard_first(info, plan)
     assert {identifier for hop, identifier in faults(info, plan) if hop == "tunnel"} == {"CWT-801"}
+
+
+def test_a_list_that_cannot_be_edited_is_no_fault_while_nginx_carries_both_paths() -> None:
+    info, plan = host("untreated")
+    put(info, "in brackets", "managed", "tunnel", "by_hand")
+    assert "tunnel" not in {hop for hop, _identifier in faults(info, plan)}
+    wildcard_first(info, plan)
+    assert ("tunnel", "CWT-801") in faults(info, plan)
+    put(info, [], "managed", "tunnel", "rules")
+    assert "tunnel" not in {hop for hop, _identifier in faults(info, plan)}
 
 
 @pytest.mark.parametrize(("document", "identifier"), [(None, "CWT-503"), ({"http": {}}, "CWT-502")])

@@ -43,19 +43,3 @@ def test_no_host_carries_rule_syntax(host):
 def test_only_coolify_s_entry_points(entrypoints):
     with pytest.raises(ValueError, match="coolify_traefik_entrypoints"):
         _traefik.document("a.b", entrypoints)
-
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ("http:\n  routers: {}\n", None),
-        ("", None),
-        ("{{ range .x }}\n", None),
-        ("a: !!str b\n", None),
-        ("http:\n  routers: [\n", "not closed (line 3"),
-        ("http:\n  a: 'b\n", "not closed (line 2, column 6)"),
-    ],
-)
-def test_a_broken_file_is_named_and_a_strange_one_is_not(text, error):
-    found = _traefik.yaml_error(text)
-    assert found is None if error is None else error in found

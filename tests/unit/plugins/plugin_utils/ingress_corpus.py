@@ -143,5 +143,21 @@ ingress:
     "rule for all hosts by path": "ingress:\n  - path: ^/app\n"
     "    service: http://localhost:3000\n  - hostname: coolify.example.com\n"
     "    service: http://localhost:8000\n" + TAIL,
+    "hostname in capitals": "ingress:\n  - hostname: Coolify.Example.com\n    service: http://localhost:8000\n" + TAIL,
+    "another machine's wildcard": "ingress:\n  - hostname: '*.example.com'\n    path: /app\n"
+    "    service: http://192.168.1.50:6001\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
+    "both paths served": "ingress:\n  - hostname: coolify.example.com\n    path: /app/\n    service: http://127.0.0.1:6001\n"
+    "  - hostname: coolify.example.com\n    path: /terminal/ws\n    service: http://127.0.0.1:6002\n"
+    "  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
+    "connector in a container": "ingress:\n  - hostname: coolify.example.com\n    path: /app\n"
+    "    service: http://coolify-realtime:6001\n  - hostname: coolify.example.com\n    service: http://coolify:8080\n" + TAIL,
+    "two rules for everything of the host": "ingress:\n  - hostname: coolify.example.com\n    path: .*\n    service: http://localhost:80\n"
+    "  - hostname: coolify.example.com\n    path: .*\n    service: http://localhost:6001\n" + TAIL,
+    "mistake in a rule in brackets": "ingress:\n  - {hostname: coolify.example.com, path: /app, service: 'http://localhost:6001'}\n"
+    "  - {hostname: coolify.example.com, path: \"/terminal\", service: 'http://localhost:6002'} # c\n" + TAIL,
+    "originRequest with anchors": "x: &a {required: true, teamName: t, audTag: [b]}\ningress:\n"
+    "  - hostname: coolify.example.com\n    service: http://localhost:8000\n"
+    "    originRequest:\n      access: *a\n      connectTimeout: 30s\n      noTLSVerify: yes\n"
+    + TAIL,
     "not utf-8": "# caf\udce9\ningress:\n  - hostname: coolify.example.com\n    service: http://localhost:8000\n" + TAIL,
 }

@@ -1,0 +1,39 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads the tunnel's list out of the text that the module of the same name found; the text goes no further."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress
+from ansible_collections.selfhosted.coolify.plugins.plugin_utils import tunnel_list
+
+
+class ActionModule(ActionBase):
+    """Puts the rules in the place of the text."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        result.update(self._execute_module(task_vars=task_vars))
+        tunnel = result.get("managed", {}).get("tunnel", {})
+        text = tunnel.pop("text", None)
+        tunnel.update(tunnel_facts(text or ""))
+        return result
+
+
+def tunnel_facts(text: str) -> dict[str, t.Any]:
+    """The rules in the file, why it cannot be read, and why its list can only be changed by hand."""
+    try:
+        found = tunnel_list.read(text)
+    except tunnel_list.UnreadError as error:
+        return {"rules": [], "error": None, "by_hand": str(error)}
+    except _ingress.IngressError as error:
+        return {"rules": [], "error": str(error), "by_hand": ""}
+    by_hand = tunnel_list.uneditable(found) if found.rules else ""
+    return {"rules": [rule._asdict() for rule in found.rules], "error": None, "by_hand": by_hand}

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finds on the control node what must change in the tunnel's list, for the module of the same name to carry out."""
+
+from __future__ import annotations
+
+import base64
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress
+from ansible_collections.selfhosted.coolify.plugins.plugin_utils import tunnel_list
+
+_ATTEMPTS = 3
+
+
+class ActionModule(ActionBase):
+    """One execution of the module where nothing changes, two where something does."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        options = dict(self._task.args)
+        answer = self._execute_module(module_args=options, task_vars=task_vars)
+        known: dict[str, t.Any] = {"swallowed": [], "by_hand": ""}
+        for _attempt in range(_ATTEMPTS):
+            content = answer.pop("content", None)
+            if content is None:
+                return {**result, **known, **answer}
+            text = base64.b64decode(content).decode("utf-8", "surrogateescape")
+            try:
+                edit = tunnel_list.edit(text, options["hostname"], options["rules"])
+            except _ingress.IngressError as error:
+                path = answer["invocation"]["module_args"]["path"]
+                return {**result, "failed": True, "msg": f"{path}: {error}", "invocation": answer["invocation"]}
+            known = {
+                "rules": [rule._asdict() for rule in edit.rules],
+                "swallowed": [{"rule": rule._asdict(), "pages": pages} for rule, pages in edit.swallowed],
+                "by_hand": edit.by_hand,
+            }
+            if edit.text == text:
+                return {**result, **known, "swallowed": [], "changed": False, "invocation": answer["invocation"]}
+            asked = {**options, "splices": edit.splices, "digest": answer["digest"]}
+            answer = self._execute_module(module_args=asked, task_vars=task_vars)
+        if "content" not in answer:
+            return {**result, **known, **answer}
+        return {**result, "failed": True, "msg": "somebody else keeps changing the tunnel's list; run again when it is quiet"}

@@ -1,0 +1,70 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tunnel's part of the plan, and the address at which the host itself finds a port of Coolify's.
+
+Private to this collection: no stability is promised to anybody outside it.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..tunnel import _ingress
+
+Facts = t.Mapping[str, t.Any]
+
+
+def present(info: Facts) -> bool:
+    """Whether there is a tunnel in front of the host, of whatever kind."""
+    tunnel = (info.get("managed") or {}).get("tunnel") or {}
+    return bool(tunnel.get("present") or tunnel.get("managed_by_coolify"))
+
+
+def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: bool) -> dict[str, t.Any]:
+    """Return the ``reason`` why the list is not ours to change, empty where it is, and the values used for it.
+
+    ``by_hand`` tells whether the user is to enter the rules, since the list is not changed from here; ``give_back``
+    whether rules of ours that may be in it are to go.
+    """
+    tunnel = (info.get("managed") or {}).get("tunnel") or {}
+    rules = [
+        {"path": _ingress.ANCHORED[name], "service": f"http://{bound(info, name)}:{ports[name]}"}
+        for name in ("terminal", "app")
+        if ports[name]
+    ]
+    left_out = reason
+    if not reason and not tunnel.get("present"):
+        reason = "There is no list of a tunnel on this host."
+    if not reason and not any(tunnel.get(key) for key in ("rules", "error", "by_hand")):
+        reason = "The tunnel's file has no list: it sends everything to one place, and the container's nginx routes both paths."
+    if not reason and domain is None:
+        reason = "No domain is set, so the list has nothing to route."
+    if not reason and not rules:
+        reason = "Docker publishes neither port, so the list has nowhere to route to."
+    ours = not reason
+    if not reason and not manage:
+        reason = "coolify_tunnel_manage is false."
+    elsewhere = bool(domain and rules and tunnel.get("managed_by_coolify")) and not left_out
+    return {
+        "reason": reason,
+        "hostname": domain["host"] if domain else None,
+        "path": tunnel.get("path"),
+        "rules": rules,
+        "by_hand": elsewhere or (ours and not manage),
+        "give_back": bool(reason and tunnel.get("present") and (manage or left_out)),
+    }
+
+
+def bound(info: Facts, name: str) -> str:
+    """The address at which the host itself finds a published port: loopback, where that is among them (facts 53, 54)."""
+    addresses = (info.get("addresses") or {}).get(name) or []
+    for anywhere, loopback in (("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")):
+        if anywhere in addresses:
+            return loopback
+    return bracketed(addresses[0]) if addresses else "127.0.0.1"
+
+
+def bracketed(address: str) -> str:
+    """The address as it stands in a URL."""
+    return f"[{address}]" if ":" in address else address

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: no promise is made to anybody else.
+
+What PyYAML says against the text of a host's file, without the text itself, which may hold secrets.
+"""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+
+def readable(text: str) -> str:
+    """The text with bytes that are no UTF-8 (surrogates) replaced, at the same places."""
+    return re.sub("[\udc80-\udcff]", "\ufffd", text)
+
+
+def place(mark: yaml.Mark) -> str:
+    """Line and column, counted from 1."""
+    return f"line {mark.line + 1}, column {mark.column + 1}"
+
+
+def explain(error: yaml.YAMLError) -> str:
+    """The problem with its place."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"{error.problem} ({place(error.problem_mark)})"
+    return str(getattr(error, "reason", error)).split("\n")[0]
+
+
+def is_reader_s_limit(error: yaml.YAMLError, text: str) -> bool:
+    """Whether this is PyYAML's own limit (a tab between tokens, several documents), not the fault of the text."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return False
+    before = text.split("\n")[error.problem_mark.line][: error.problem_mark.column]
+    return ("'\\t'" in str(error.problem) and bool(before.strip())) or "single document" in str(error.context)
+
+
+def problem(text: str) -> str | None:
+    """Why a text cannot be read as YAML, with line and column; None if it can, or is a template of Go's (`{{`)."""
+    if "{{" in text:
+        return None
+    try:
+        for _document in yaml.compose_all(readable(text), Loader=yaml.SafeLoader):
+            pass
+    except yaml.YAMLError as error:
+        return None if is_reader_s_limit(error, text) else explain(error)
+    return None
