@@ -90,7 +90,7 @@ broken:
       returned: always
   sample:
     - path: /data/coolify/proxy/dynamic/custom.yaml
-      error: the quote that opens here is not closed (line 4, column 13)
+      error: found unexpected end of stream (line 5, column 1)
 """
 
 import os

@@ -27,7 +27,7 @@ def explain(error: yaml.YAMLError) -> str:
     """The problem with its place."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return f"{error.problem} ({place(error.problem_mark)})"
-    return str(getattr(error, "reason", error)).split("\n")[0]
+    return str(getattr(error, "reason", error)).partition("\n")[0]
 
 
 def is_reader_s_limit(error: yaml.YAMLError, text: str) -> bool:
