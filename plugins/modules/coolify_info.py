@@ -214,6 +214,11 @@ addresses:
   returned: always
   type: dict
   sample: {app: [0.0.0.0, "::"], terminal: [127.0.0.1], http: [0.0.0.0]}
+global_addresses:
+  description: The global IPv6 addresses of the host, but for those of bridges.
+  returned: always
+  type: list
+  elements: str
 proxy:
   description: The container C(coolify-proxy).
   returned: always

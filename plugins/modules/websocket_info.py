@@ -143,14 +143,7 @@ app_key:
   description: Whether the greeting was asked for with the real key.
   returned: always
   type: bool
-addresses:
-  description: The global IPv6 addresses of the machine that the module ran on, but for those of bridges.
-  returned: always
-  type: list
-  elements: str
 """
-
-import os
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -166,16 +159,6 @@ def read_app_key(socket: str, container: str | None) -> str | None:
     except _client.EngineError:
         return None
     return _client.environment(inspected or {}).get("PUSHER_APP_KEY") or None
-
-
-def own_addresses() -> list[str]:
-    network = "/sys/class/net"
-    try:
-        bridges = [name for name in os.listdir(network) if os.path.isdir(os.path.join(network, name, "bridge"))]
-        with open("/proc/net/if_inet6", encoding="ascii") as table:
-            return _handshake.global_addresses(table.read(), bridges)
-    except OSError:
-        return []
 
 
 def main() -> None:
@@ -218,7 +201,7 @@ def main() -> None:
         results = _handshake.probe_all(module.params["targets"], module.params["deadline"], app_key, authorities)
     except ValueError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, results=results, app_key=app_key is not None, addresses=own_addresses())
+    module.exit_json(changed=False, results=results, app_key=app_key is not None)
 
 
 if __name__ == "__main__":

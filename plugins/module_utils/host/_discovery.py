@@ -23,7 +23,7 @@ from ..env import _dotenv, _pusher
 from ..firewall import _nft_rules, _port_reach
 from ..keeper import _kept
 from ..nginx import _container, _http_conf, _routes
-from . import _state
+from . import _interfaces, _state
 
 CONTAINER = "coolify"
 REALTIME = "coolify-realtime"
@@ -114,6 +114,7 @@ class Discovery:
             "realtime": {**_realtime(server), **self._left_over(layout, beside)},
             "ports": ports,
             "addresses": {name: _state.published_addresses(*one) for name, one in publishers.items()},
+            "global_addresses": _interfaces.own_addresses(self._root),
             "proxy": proxy,
             "domain": self._domain(proxy["kind"]),
             "os": self._os(),

@@ -13,7 +13,6 @@ Private to this collection: no stability is promised to anybody outside it.
 from __future__ import annotations
 
 import errno
-import ipaddress
 import json
 import queue
 import re
@@ -461,19 +460,3 @@ def _result(
         "phases": dict(phases),
         "diagnosis": None if diagnosis is None else dict(diagnosis),
     }
-
-
-def global_addresses(if_inet6: str, bridges: t.Collection[str]) -> list[str]:
-    """Return the IPv6 addresses by which others can find this machine, from the text of ``/proc/net/if_inet6``.
-
-    :param bridges: interfaces to leave out, such as those of containers.
-    """
-    found = []
-    for fields in map(str.split, if_inet6.splitlines()):
-        if len(fields) != 6 or fields[5] in bridges or fields[3] != "00":
-            continue
-        address = ipaddress.IPv6Address(int(fields[0], 16))
-        # fc00::/7 is for one site (Tailscale's range is in it); 0x01 is temporary, 0x20 deprecated, 0x40 tentative.
-        if address not in ipaddress.IPv6Network("fc00::/7") and not int(fields[4], 16) & 0x61:
-            found.append(str(address))
-    return sorted(found)

@@ -460,18 +460,6 @@ def test_refused_authorities() -> None:
         _handshake.probe_all([target(443, url="https://x/")], authorities="no certificate")
 
 
-def test_global_addresses() -> None:
-    table = """\
-00000000000000000000000000000001 01 80 10 80       lo
-20010db8c00100970000000000000001 02 40 00 80     eth0
-20010db8c00100970000000000000bad 02 40 00 01     eth0
-fe80000000000000004200fffec60001 02 40 20 80     eth0
-fd7a115ca1e0ab124843cd9662400002 05 80 00 80 tailscale0
-20010db8000000000000000000000001 07 40 00 80  br-1234
-"""
-    assert _handshake.global_addresses(table, ["br-1234"]) == ["2001:db8:c001:97::1"]
-
-
 # -- the wire ----------------------------------------------------------------------------------------------------------------
 
 
