@@ -8,26 +8,21 @@ from __future__ import annotations
 import typing as t
 
 import yaml
-from ansible.errors import AnsibleFilterError
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _hops, _targets
 
 Json = t.Mapping[str, t.Any]
 
 
-def verify_targets(plan: Json, info: Json, view: str, **options: t.Any) -> list[dict[str, t.Any]]:
-    try:
-        return _targets.targets(plan, info, view, **options)
-    except ValueError as error:
-        raise AnsibleFilterError(str(error)) from error
-
-
-def verify_result(plan: Json, info: Json, host: str, looks: t.Sequence[Json]) -> dict[str, t.Any]:
+def verify_result(plan: Json, info: Json, host: str, seen: Json) -> dict[str, t.Any]:
     content = info["managed"]["traefik"]["content"]
     try:
         document = yaml.safe_load(content) if content else None
     except yaml.YAMLError:
         document = None
+    looks = [dict(seen, item="host")]
+    for view in seen.get("views", []):
+        looks.append(dict(view, item="control" if view["from"] == _targets.CONTROL_NODE else view["from"]))
     return _hops.result(host, plan, info, looks, document)
 
 
@@ -38,7 +33,7 @@ def verify_refused(host: str, reason: str, info: Json, tailscale: Json, access: 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {
-            "verify_targets": verify_targets,
+            "verify_looks": _targets.looks,
             "verify_result": verify_result,
             "verify_refused": verify_refused,
         }

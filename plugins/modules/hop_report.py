@@ -42,7 +42,7 @@ EXAMPLES = r"""
 - name: Show one host
   selfhosted.coolify.hop_report:
     hosts: ["{{ inventory_hostname }}"]
-    results: ["{{ plan | selfhosted.coolify.verify_result(info, inventory_hostname, seen.results) }}"]
+    results: ["{{ plan | selfhosted.coolify.verify_result(info, inventory_hostname, seen) }}"]
     path: hops.json
 """
 

@@ -75,6 +75,29 @@ options:
       - A container to read E(PUSHER_APP_KEY) from, so that the realtime server greets instead of refusing.
       - The key is in no output. Where it cannot be read, a key that nobody has is used.
     type: str
+  views:
+    description:
+      - Other machines to look from, while the module looks from the task's own host.
+      - There neither C(become) nor O(app_key_container) is used.
+    type: list
+    elements: dict
+    suboptions:
+      from:
+        description: Name of a host of the inventory, or V(localhost) for the control node.
+        type: str
+        required: true
+      targets:
+        description: As O(targets).
+        type: list
+        elements: dict
+        required: true
+      deadline:
+        description: As O(deadline).
+        type: float
+        default: 5.0
+      ca_certificates:
+        description: As O(ca_certificates).
+        type: str
 seealso:
   - module: selfhosted.coolify.coolify_info
 """
@@ -139,6 +162,11 @@ results:
     diagnosis:
       description: C(id), C(cause) and C(next) where it was not as expected, else null.
       type: dict
+views:
+  description: For each of O(views) its C(from) and C(results), or how Ansible failed there, as C(msg).
+  returned: always
+  type: list
+  elements: dict
 app_key:
   description: Whether the greeting was asked for with the real key.
   returned: always
@@ -162,25 +190,36 @@ def read_app_key(socket: str, container: str | None) -> str | None:
 
 
 def main() -> None:
+    targets = {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "url": {"type": "str", "required": True},
+            "kind": {"type": "str", "choices": ["terminal", "app", "http"], "default": "http"},
+            "expect": {"type": "str", "choices": ["open", "closed"], "default": "open"},
+            "status": {"type": "int", "default": 200},
+            "connect_to": {"type": "str"},
+            "validate_certs": {"type": "bool", "default": True},
+        },
+    }
+    common = {"deadline": {"type": "float", "default": 5.0}, "ca_certificates": {"type": "str"}}
     module = AnsibleModule(
         argument_spec={
-            "targets": {
+            "targets": targets,
+            **common,
+            # The action plugin of the same name looks from there.
+            "views": {
                 "type": "list",
                 "elements": "dict",
-                "required": True,
                 "options": {
-                    "name": {"type": "str", "required": True},
-                    "url": {"type": "str", "required": True},
-                    "kind": {"type": "str", "choices": ["terminal", "app", "http"], "default": "http"},
-                    "expect": {"type": "str", "choices": ["open", "closed"], "default": "open"},
-                    "status": {"type": "int", "default": 200},
-                    "connect_to": {"type": "str"},
-                    "validate_certs": {"type": "bool", "default": True},
+                    "from": {"type": "str", "required": True},
+                    "targets": {"type": "list", "elements": "dict", "required": True},
+                    **common,
                 },
             },
-            "deadline": {"type": "float", "default": 5.0},
             "ca_path": {"type": "path"},
-            "ca_certificates": {"type": "str"},
             "app_key_container": {"type": "str", "no_log": False},
             "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
         },

@@ -14,10 +14,39 @@ import typing as t
 from ..plan._tunnel import bound, bracketed
 from ..tailnet import _tailscale
 
+CONTROL_NODE = "localhost"
 VIEWS = ("host", "control", "tailnet", "outside")
 _PATHS = (("terminal", "/terminal/ws"), ("app", "/app/"))
 
 Json = t.Mapping[str, t.Any]
+
+
+def looks(
+    plan: Json,
+    info: Json,
+    tailnet: t.Sequence[str] = (),
+    outside: t.Sequence[str] = (),
+    connect_to: t.Mapping[str, str] | None = None,
+    addresses: t.Sequence[str] = (),
+    deadline: float = 5.0,
+    ca_certificates: str | None = None,
+) -> dict[str, list[dict[str, t.Any]]]:
+    """Return ``targets`` and ``views`` for the module ``websocket_info``; a machine that nothing is promised to has none.
+
+    :param tailnet: names of machines on the tailnet.
+    :param outside: names of machines on the public side.
+    :param deadline: seconds for each view.
+    :param ca_certificates: PEM, to trust beside the system's.
+    The others as of `targets`.
+    """
+    machines = [("control", CONTROL_NODE), *(("tailnet", name) for name in tailnet), *(("outside", name) for name in outside)]
+    views = []
+    for view, name in machines:
+        wanted = targets(plan, info, view, connect_to, addresses)
+        if wanted:
+            options = {"from": name, "targets": wanted, "deadline": deadline, "ca_certificates": ca_certificates}
+            views.append({key: value for key, value in options.items() if value is not None})
+    return {"targets": targets(plan, info, "host"), "views": views}
 
 
 def targets(

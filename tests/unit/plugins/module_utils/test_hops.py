@@ -437,3 +437,15 @@ def test_fixtures_are_not_changed_by_looking() -> None:
     before = copy.deepcopy((info, plan))
     rows_of(info, plan)
     assert before == (info, plan)
+
+
+def test_every_machine_that_something_is_promised_to_looks() -> None:
+    info, plan = host("treated")
+    looks = _targets.looks(plan, info, ["peer"], ["one", "two"], addresses=["203.0.113.7"], deadline=3.0)
+    assert looks["targets"] == _targets.targets(plan, info, "host")
+    assert [(view["from"], view["deadline"]) for view in looks["views"]] == [
+        ("localhost", 3.0), ("peer", 3.0), ("one", 3.0), ("two", 3.0),
+    ]  # fmt: skip
+    assert looks["views"][2]["targets"] == _targets.targets(plan, info, "outside", addresses=["203.0.113.7"])
+    promised_nothing = dict(plan, sides=[], domain=None, firewall=dict(plan["firewall"], wanted=False))
+    assert _targets.looks(promised_nothing, info, ["peer"], ["one"])["views"] == []
