@@ -28,35 +28,8 @@ options:
     description: Name or id of Coolify's container.
     type: str
     default: coolify
-  path:
-    description: The file in the container, below C(/etc/nginx).
-    type: path
-    default: /etc/nginx/site-opts.d/http.conf
-  routes:
-    description:
-      - The routes, by default the terminal on port 6002 and the Pusher protocol and its HTTP API on port 6001.
-    type: list
-    elements: dict
-    suboptions:
-      kind:
-        description: Whether exactly this path is meant, or all paths that begin with it.
-        type: str
-        choices: [exact, prefix]
-        required: true
-      path:
-        description: The path, which begins with a slash.
-        type: str
-        required: true
-      upstream:
-        description: The name that Docker's resolver knows the realtime container by.
-        type: str
-        default: coolify-realtime
-      port:
-        description: The port in the realtime container.
-        type: int
-        required: true
   resolver:
-    description: Address of the resolver that nginx asks for O(routes[].upstream) on each connection.
+    description: Address of the resolver that nginx asks for C(coolify-realtime) on each connection.
     type: str
     default: 127.0.0.11
   read_timeout:
@@ -147,17 +120,6 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "container": {"type": "str", "default": "coolify"},
-            "path": {"type": "path", "default": _http_conf.PATH},
-            "routes": {
-                "type": "list",
-                "elements": "dict",
-                "options": {
-                    "kind": {"type": "str", "choices": ["exact", "prefix"], "required": True},
-                    "path": {"type": "str", "required": True},
-                    "upstream": {"type": "str", "default": _routes.UPSTREAM},
-                    "port": {"type": "int", "required": True},
-                },
-            },
             "resolver": {"type": "str", "default": _routes.RESOLVER},
             "read_timeout": {"type": "int", "default": _routes.READ_TIMEOUT},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -194,7 +156,7 @@ def ensure(engine: _client.Engine, params: dict[str, t.Any], check_mode: bool) -
         if params["state"] == "absent":
             return _returned(_http_conf.Result("", False, [], [], [], []), "", reloaded=False)
         raise _container.NginxError("there is no such container; install Coolify, or set the option container")
-    snapshot = _container.read(engine, inspected, params["path"])
+    snapshot = _container.read(engine, inspected)
     wanted = _wanted(engine, snapshot, params)
     template = _treated_template(engine, inspected, params)
     reload_only = not wanted.changed and snapshot.running and not _container.is_loaded(engine, snapshot)
@@ -218,15 +180,14 @@ def _treated_template(
     """The template that the self-heal service put the routes into before the start, where they are to be taken out."""
     if params["state"] == "present":
         return None
-    template = _container.template_of(engine, inspected, params["path"])
+    template = _container.template_of(engine, inspected)
     return template if template is not None and _http_conf.remove(template.text).changed else None
 
 
 def _wanted(engine: _client.Engine, snapshot: _container.Snapshot, params: dict[str, t.Any]) -> _http_conf.Result:
     if params["state"] == "absent":
         return _http_conf.remove(snapshot.text)
-    routes = _routes.ROUTES if params["routes"] is None else params["routes"]
-    return _container.wanted(engine, snapshot, routes, params["resolver"], params["read_timeout"])
+    return _container.wanted(engine, snapshot, params["resolver"], params["read_timeout"])
 
 
 def _returned(result: _http_conf.Result, before: str, reloaded: bool) -> dict[str, t.Any]:

@@ -273,9 +273,7 @@ def _wanted(module: AnsibleModule) -> dict[str, str | None]:
     return wanted
 
 
-def _diff(
-    path: str, change: _effective.Change, recreated: bool, container: _recreation.Container | None
-) -> list[dict[str, str]]:
+def _diff(path: str, change: _effective.Change, recreated: bool, container: _recreation.Container | None) -> list[dict[str, str]]:
     before, after = _dotenv.values(change.before), _dotenv.values(change.after)
     entries = [_entry(path, before, after, change.keys)]
     if recreated and container is not None:

@@ -148,9 +148,7 @@ def wanted_files(entries: list[dict[str, t.Any]]) -> list[_service.Wanted]:
     return files
 
 
-def ensure(
-    service: _service.Service, files: list[_service.Wanted], state: str, check_mode: bool
-) -> dict[str, t.Any]:
+def ensure(service: _service.Service, files: list[_service.Wanted], state: str, check_mode: bool) -> dict[str, t.Any]:
     """Brings the host to the wanted state; the values to return."""
     unit = service.unit_state()
     present = state == "present"

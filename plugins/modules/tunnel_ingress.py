@@ -165,10 +165,7 @@ def main() -> None:
             "rules": {
                 "type": "list",
                 "elements": "dict",
-                "options": {
-                    "path": {"type": "str", "required": True},
-                    "service": {"type": "str", "required": True},
-                },
+                "options": {"path": {"type": "str", "required": True}, "service": {"type": "str", "required": True}},
             },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "state_dir": {"type": "path", "default": "/var/lib/coolify-websocket"},

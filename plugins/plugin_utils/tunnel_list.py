@@ -1,9 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-A Cloudflare Tunnel's `ingress` list as text, on the control node: PyYAML tells the rules and where they stand.
+"""A Cloudflare Tunnel's `ingress` list as text, on the control node: PyYAML tells the rules and where they stand.
 
 First match wins, so two rules at the very top are right whatever follows, and nothing that follows need be understood
 or moved. Every edit is read again and compared with what was meant; where it is not that, nothing is edited.

@@ -1,9 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-Docker's Engine API on its Unix socket, for engines 20.10 and later: inspect, exec, files in and out, events.
+"""Docker's Engine API on its Unix socket, for engines 20.10 and later: inspect, exec, files in and out, events.
 
 The requests are HTTP/1.0, one connection each: the answer then ends where the connection does, whether it is a JSON
 document, a raw stream of an exec or the engine's events, so that one small reader does for all of them and an event
@@ -195,10 +193,7 @@ class Engine:
                 entry.uid, entry.gid = content.uid, content.gid
                 tar.addfile(entry, io.BytesIO(content.data))
         self._request(
-            "PUT",
-            f"/containers/{_quote(container)}/archive?path={_quote(folder)}",
-            archive.getvalue(),
-            "application/x-tar",
+            "PUT", f"/containers/{_quote(container)}/archive?path={_quote(folder)}", archive.getvalue(), "application/x-tar"
         )
 
     def exec(self, container: str, argv: t.Sequence[str], user: str | None = None) -> tuple[int, bytes]:
@@ -208,9 +203,7 @@ class Engine:
         """
         create = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv), "User": user or ""}
         process = self._json("POST", f"/containers/{_quote(container)}/exec", create)["Id"]
-        stream = self._request(
-            "POST", f"/exec/{process}/start", json.dumps({"Detach": False, "Tty": False}).encode("ascii")
-        )
+        stream = self._request("POST", f"/exec/{process}/start", json.dumps({"Detach": False, "Tty": False}).encode("ascii"))
         return self._json("GET", f"/exec/{process}/json")["ExitCode"], _demultiplex(stream)
 
     def restart(self, container: str) -> None:
@@ -239,9 +232,7 @@ class Engine:
     def _negotiated(self) -> str:
         if self._prefix is None:
             version = self.version()
-            wanted = min(
-                _numbers(version["ApiVersion"]), max(_NEWEST_API, _numbers(version.get("MinAPIVersion", "1.0")))
-            )
+            wanted = min(_numbers(version["ApiVersion"]), max(_NEWEST_API, _numbers(version.get("MinAPIVersion", "1.0"))))
             self._prefix = "/v{}.{}".format(*wanted)
         return self._prefix
 
@@ -254,12 +245,7 @@ class Engine:
             raise EngineUnavailable(f"{self._path} did not answer as a Docker engine does") from error
 
     def _request(
-        self,
-        method: str,
-        target: str,
-        body: bytes | None = None,
-        content_type: str = "application/json",
-        negotiated: bool = True,
+        self, method: str, target: str, body: bytes | None = None, content_type: str = "application/json", negotiated: bool = True
     ) -> bytes:
         prefix = self._negotiated() if negotiated else ""
         connection, rest, left = self._open(method, prefix + target, body, content_type)

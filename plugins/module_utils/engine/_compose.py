@@ -1,9 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-Makes one container of a Compose project anew, just as it was made before: from the project and files that its labels
+"""Makes one container of a Compose project anew, just as it was made before: from the project and files that its labels
 name, and with its own image. Coolify's compose files take registry and tag from variables that may be set nowhere but
 in the script which made the container, so both are pinned to what it runs (fact 6).
 """
@@ -91,9 +89,7 @@ class Compose:
             )
         status, output = self._run("image", "inspect", "--format", "{{.Id}}", self._recipe.image)
         if status != 0 or output.strip() != image_id:
-            raise ComposeError(
-                f"runs an image that is not named {self._recipe.image} any longer; run Coolify's upgrade.sh"
-            )
+            raise ComposeError(f"runs an image that is not named {self._recipe.image} any longer; run Coolify's upgrade.sh")
 
     def recreate(self) -> None:
         """Makes the container anew, and no other; nothing is built or pulled.

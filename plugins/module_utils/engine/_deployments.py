@@ -1,9 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-Whether Coolify is deploying something. A deployment is a job inside the container `coolify` and ends with it (fact 35);
+"""Whether Coolify is deploying something. A deployment is a job inside the container `coolify` and ends with it (fact 35);
 one to this host shows as a container of Coolify's helper image, one to another host only in the instance's database.
 """
 

@@ -1,9 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-Coolify's .env, key by key. Three programs read that file, each by a grammar of its own: phpdotenv 5 (Laravel, in the
+"""Coolify's .env, key by key. Three programs read that file, each by a grammar of its own: phpdotenv 5 (Laravel, in the
 container), Docker Compose (``env_file`` and ``--env-file``), and the lines of Coolify's own upgrade.sh, which keeps the
 first of several lines with the same text before ``=`` (fact 5). An edit is made only where all three see the same
 single line for the key afterwards; every byte of what is not managed stays.

@@ -1,9 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-Variables made effective: written into .env and taken over by the container, or, where either fails, as they were before.
+"""Variables made effective: written into .env and taken over by the container, or, where either fails, as they were before.
 A Coolify that runs with the old values is worth more than one that does not run.
 """
 

@@ -1,9 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-What of a .env was there before the first edit, so that the edits can be taken back, also after Coolify's upgrade.sh has
+"""What of a .env was there before the first edit, so that the edits can be taken back, also after Coolify's upgrade.sh has
 written the file anew in its own way (fact 5). Of what is not ours no value is kept: the file is full of secrets.
 """
 

@@ -6,7 +6,6 @@
 Two parties read them. The browser is told PUSHER_HOST and PUSHER_PORT. The backend publishes its events to
 PUSHER_BACKEND_HOST and PUSHER_BACKEND_PORT, which need no value in either layout; in the bundled one the port is also
 the one that the realtime server listens on, so that any other than 6001 takes it away from every route (facts 8, 41, 42).
-Private to this collection: no stability is promised to anybody outside it.
 """
 
 from __future__ import annotations
@@ -31,9 +30,7 @@ _WORKING_HOSTS = {
 Values = t.Mapping[str, t.Optional[str]]
 
 
-def wanted(
-    host: str, port: str, layout: str | None, present: t.Mapping[str, str], scheme_obeyed: bool
-) -> dict[str, str | None]:
+def wanted(host: str, port: str, layout: str | None, present: t.Mapping[str, str], scheme_obeyed: bool) -> dict[str, str | None]:
     """Return what .env must say, None for a key that must not be in it.
 
     :param host: where browsers look for the realtime server; empty: where they opened the page.

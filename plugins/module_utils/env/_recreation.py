@@ -1,10 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-Makes Coolify's container anew, and proves that it came up with what it should have.
-"""
+"""Makes Coolify's container anew, and proves that it came up with what it should have."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@
 
 Everything is looked at once and nothing is changed. What is missing or broken becomes a value, never an exception, so
 that one broken part does not hide the others.
-Private to this collection: no stability is promised to anybody outside it.
 """
 
 from __future__ import annotations
@@ -153,12 +152,7 @@ class Discovery:
             named = {name: self._engine.inspect(name) for name in (CONTAINER, REALTIME, PROXY, CLOUDFLARED)}
         except _client.EngineError as error:
             return {"reachable": False, "version": None, "api_version": None, "error": str(error)}, {}
-        docker = {
-            "reachable": True,
-            "version": version.get("Version"),
-            "api_version": version.get("ApiVersion"),
-            "error": None,
-        }
+        docker = {"reachable": True, "version": version.get("Version"), "api_version": version.get("ApiVersion"), "error": None}
         return docker, {name: inspected for name, inspected in named.items() if inspected is not None}
 
     def _container_file(self, container: t.Mapping[str, t.Any], path: str) -> bytes | None:
@@ -193,13 +187,7 @@ class Discovery:
 
     def _coolify(self, inspected: t.Mapping[str, t.Any] | None, layout: str | None) -> Json:
         if inspected is None:
-            return {
-                "found": False,
-                "version": None,
-                "pusher_scheme_obeyed": None,
-                "container": None,
-                "environment": {},
-            }
+            return {"found": False, "version": None, "pusher_scheme_obeyed": None, "container": None, "environment": {}}
         environment = _client.environment(dict(inspected))
         constants, broadcasting = (
             (self._container_file(inspected, path) or b"").decode("utf-8", "replace") for path in (CONSTANTS, BROADCASTING)

@@ -5,7 +5,6 @@
 
 Each returns plain values (str, int, bool, list, dict, None) that fit into Ansible facts; what a text does not say is
 None, never an exception, since a half-broken host is the one that most needs describing.
-Private to this collection: no stability is promised to anybody outside it.
 """
 
 from __future__ import annotations
@@ -21,9 +20,7 @@ from . import _versions
 Json = t.Mapping[str, t.Any]
 
 _QUOTED = r"""(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)")"""
-_VERSION_ENTRY = re.compile(
-    r"""['"]version['"]\s*=>\s*(?:env\(\s*['"]\w+['"]\s*\)\s*\?:\s*)?""" + _QUOTED,
-)
+_VERSION_ENTRY = re.compile(r"""['"]version['"]\s*=>\s*(?:env\(\s*['"]\w+['"]\s*\)\s*\?:\s*)?""" + _QUOTED)
 
 
 def coolify_version(constants: str, image: t.Mapping[str, str]) -> str | None:
@@ -85,11 +82,7 @@ def compose_origin(inspected: Json) -> dict[str, t.Any]:
 def addresses(inspected: Json) -> dict[str, str]:
     """Return the container's IPv4 address (else IPv6) in each of its networks."""
     networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
-    found = {
-        name: network.get("IPAddress") or network.get("GlobalIPv6Address")
-        for name, network in networks.items()
-        if network
-    }
+    found = {name: network.get("IPAddress") or network.get("GlobalIPv6Address") for name, network in networks.items() if network}
     return {name: address for name, address in found.items() if address}
 
 
@@ -227,11 +220,7 @@ _SYSTEMD_LIBRARY = re.compile(r"libsystemd-shared-(?P<version>\d+)")
 def os_release(text: str) -> dict[str, str | None]:
     """Return id, version and name from ``/etc/os-release``."""
     values = {match["key"]: match["value"].strip().strip("\"'") for match in _ASSIGNMENT.finditer(text)}
-    return {
-        "id": values.get("ID"),
-        "version_id": values.get("VERSION_ID"),
-        "pretty_name": values.get("PRETTY_NAME"),
-    }
+    return {"id": values.get("ID"), "version_id": values.get("VERSION_ID"), "pretty_name": values.get("PRETTY_NAME")}
 
 
 def systemd_version(library_names: t.Iterable[str]) -> str | None:

@@ -1,9 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-http.conf where it lives: read from a container, tested beside the running nginx, swapped in, loaded, proved.
+"""http.conf where it lives: read from a container, tested beside the running nginx, swapped in, loaded, proved.
 
 A container that runs gets a new http.conf by one command of its own shell, which goes on by itself if whoever started
 it dies: the candidate is tested inside a copy of the real configuration (fact 17), takes the file's place by rename, is
@@ -176,7 +174,6 @@ def template_of(engine: _client.Engine, inspected: dict[str, t.Any], path: str =
 def wanted(
     engine: _client.Engine,
     snapshot: Snapshot,
-    routes: t.Sequence[t.Mapping[str, t.Any]] = _routes.ROUTES,
     resolver: str = _routes.RESOLVER,
     read_timeout: int = _routes.READ_TIMEOUT,
 ) -> _http_conf.Result:
@@ -185,23 +182,23 @@ def wanted(
     Raises HttpConfError and EngineError.
     """
     ours = _http_conf.paths(snapshot.text)
-    others = [route for route in routes if route["path"] not in ours]
+    others = [route for route in _routes.ROUTES if route.path not in ours]
     asked = served(engine, snapshot, others) if snapshot.running and others else {}
-    return _http_conf.apply(snapshot.text, routes, resolver, read_timeout, snapshot.texts, asked)
+    return _http_conf.apply(snapshot.text, resolver, read_timeout, snapshot.texts, asked)
 
 
-def served(engine: _client.Engine, snapshot: Snapshot, routes: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, bool]:
+def served(engine: _client.Engine, snapshot: Snapshot, routes: t.Iterable[_routes.Route]) -> dict[str, bool]:
     """Whether the running nginx answers on the paths of these routes as the servers behind them do.
 
     Without the paths whose server answers nobody, and empty if nginx is silent. Raises EngineError.
     """
-    samples = {_sample(route["path"]): route for route in routes}
-    arguments = [part for path, route in samples.items() for part in (path, f"{route['upstream']}:{route['port']}")]
+    samples = {_sample(route.path): route for route in routes}
+    arguments = [part for path, route in samples.items() for part in (path, f"{_routes.UPSTREAM}:{route.port}")]
     code, output = _run(engine, snapshot, _COMPARE, str(_port(snapshot.text)), *arguments)
     if code:
         return {}
     answers = [line.partition(" ") for line in output.splitlines()]
-    return {str(samples[path]["path"]): answer == "yes" for answer, _blank, path in answers if path in samples}
+    return {samples[path].path: answer == "yes" for answer, _blank, path in answers if path in samples}
 
 
 def put(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
@@ -225,9 +222,7 @@ def swap(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
         wrapper: candidate_configuration(snapshot.texts, snapshot.path, new).encode("latin-1"),
     }
     engine.write_files(
-        snapshot.container,
-        ROOT,
-        {key[len(ROOT) + 1 :]: _client.File(data, mode, uid, gid) for key, data in contents.items()},
+        snapshot.container, ROOT, {key[len(ROOT) + 1 :]: _client.File(data, mode, uid, gid) for key, data in contents.items()}
     )
     code, output = _run(engine, snapshot, _SWAP, snapshot.path, new, old, wrapper, *_expectation(snapshot.text, text))
     if code == _CONFLICT:

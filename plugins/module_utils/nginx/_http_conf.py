@@ -1,9 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-The block with our routes in the http.conf of Coolify's container: text in, text out.
+"""The block with our routes in the http.conf of Coolify's container: text in, text out.
 
 http.conf is the body of nginx's one ``server {}`` (fact 1). The routes stand in one block between two marker comments, at
 the end where there was none. What the block pushed aside is remembered inside it, so that `remove` gives back every
@@ -21,7 +19,7 @@ import re
 import typing as t
 
 from . import _routes, _syntax
-from ._routes import READ_TIMEOUT, RESOLVER, ROUTES, HttpConfError
+from ._routes import READ_TIMEOUT, RESOLVER, ROUTES, HttpConfError, Route
 
 PATH = "/etc/nginx/site-opts.d/http.conf"
 
@@ -83,7 +81,6 @@ class _Block(t.NamedTuple):
 
 def apply(
     text: str,
-    routes: t.Sequence[t.Mapping[str, t.Any]] = ROUTES,
     resolver: str = RESOLVER,
     read_timeout: int = READ_TIMEOUT,
     includes: t.Mapping[str, str] | None = None,
@@ -96,22 +93,22 @@ def apply(
     not route whether the running nginx answers there as the realtime server does, as far as it could be asked.
     Raises HttpConfError.
     """
-    _routes.validate(routes, resolver, read_timeout)
+    _routes.validate(resolver, read_timeout)
     served = served or {}
     statements, blocks = _read(text)
     others = [statement for statement in statements if not _inside(statement, blocks)]
-    copies = [statement for statement in others if any(_is_copy(statement, route) for route in routes)]
-    foreign = _foreign([one for one in others if one not in copies], routes, includes or {}, served)
+    copies = [statement for statement in others if any(_is_copy(statement, route) for route in ROUTES)]
+    foreign = _foreign([one for one in others if one not in copies], includes or {}, served)
     # A copy goes, and what it served with it: also /apps/, if it was the guide's /app.
-    lost = {route["port"] for route in routes for copy in copies if _is_copy(copy, route)}
-    kept = [str(route["path"]) for route in routes if served.get(route["path"]) and route["port"] not in lost]
+    lost = {route.port for route in ROUTES for copy in copies if _is_copy(copy, route)}
+    kept = [route.path for route in ROUTES if served.get(route.path) and route.port not in lost]
     taken = {*kept, *(location.path for location in foreign)}
-    wanted = [route for route in routes if route["path"] not in taken]
+    wanted = [route for route in ROUTES if route.path not in taken]
     base = remove(text).text
     adopted = [statement for statement in _read(base)[0] if any(_is_copy(statement, route) for route in wanted)]
     result = _append(base, adopted, wanted, resolver, read_timeout) if wanted else base
     names = [" ".join(copy.words) for copy in copies if any(_is_copy(copy, route) for route in wanted)]
-    return Result(result, result != text, names, foreign, [str(route["path"]) for route in wanted], kept)
+    return Result(result, result != text, names, foreign, [route.path for route in wanted], kept)
 
 
 def remove(text: str) -> Result:
@@ -202,11 +199,7 @@ def _inside(statement: _syntax.Statement, blocks: t.Sequence[_Block]) -> bool:
 
 
 def _append(
-    text: str,
-    copies: t.Sequence[_syntax.Statement],
-    routes: t.Sequence[t.Mapping[str, t.Any]],
-    resolver: str,
-    read_timeout: int,
+    text: str, copies: t.Sequence[_syntax.Statement], routes: t.Iterable[Route], resolver: str, read_timeout: int
 ) -> str:
     pieces: list[tuple[int, str]] = []
     rest, position = "", 0
@@ -260,13 +253,10 @@ def _whole_lines(text: str, start: int, stop: int) -> tuple[int, int]:
     there."""
     line_start = text.rfind("\n", 0, start) + 1
     line_stop = text.find("\n", stop) + 1 or len(text)
-    return (
-        start if text[line_start:start].strip() else line_start,
-        stop if text[stop:line_stop].strip() else line_stop,
-    )
+    return (start if text[line_start:start].strip() else line_start, stop if text[stop:line_stop].strip() else line_stop)
 
 
-def _is_copy(statement: _syntax.Statement, route: t.Mapping[str, t.Any]) -> bool:
+def _is_copy(statement: _syntax.Statement, route: Route) -> bool:
     """Whether this is the route as the guide's own script appends it: its path, led to its server, and no more."""
     if statement.name != "location" or statement.body is None:
         return False
@@ -274,16 +264,15 @@ def _is_copy(statement: _syntax.Statement, route: t.Mapping[str, t.Any]) -> bool
     words = [word for inner in statement.body for word in inner.words]
     return (
         modifier in ("", "=", "^~")
-        and path.rstrip("/") == str(route["path"]).rstrip("/")
+        and path.rstrip("/") == route.path.rstrip("/")
         and all(inner.body is None and _COPY_DIRECTIVE.fullmatch(inner.name) for inner in statement.body)
-        and any(inner.name == "proxy_pass" and inner.words[-1].endswith(f":{route['port']}") for inner in statement.body)
-        and any(str(route["upstream"]) in re.split("[/:]+", word) for word in words)
+        and any(inner.name == "proxy_pass" and inner.words[-1].endswith(f":{route.port}") for inner in statement.body)
+        and any(_routes.UPSTREAM in re.split("[/:]+", word) for word in words)
     )
 
 
 def _foreign(
     statements: t.Sequence[_syntax.Statement],
-    routes: t.Sequence[t.Mapping[str, t.Any]],
     includes: t.Mapping[str, str],
     served: t.Mapping[str, bool],
     file: str = PATH,
@@ -297,24 +286,26 @@ def _foreign(
                     inner = _syntax.parse(includes[name]).statements
                 except _syntax.NginxSyntaxError as error:
                     raise HttpConfError(f"{name} is no valid nginx configuration: {error}; mend it by hand first") from error
-                found += _foreign(inner, routes, includes, served, name, depth + 1)
+                found += _foreign(inner, includes, served, name, depth + 1)
         elif statement.name == "location" and statement.body is not None:
-            for route in routes:
-                if _has_name(statement, route):
-                    location, path = " ".join(statement.words), str(route["path"])
-                    found.append(Foreign(path, location, file, statement.line, served.get(path)))
+            location = " ".join(statement.words)
+            found += [
+                Foreign(route.path, location, file, statement.line, served.get(route.path))
+                for route in ROUTES
+                if _has_name(statement, route)
+            ]
     return found
 
 
-def _has_name(statement: _syntax.Statement, route: t.Mapping[str, t.Any]) -> bool:
+def _has_name(statement: _syntax.Statement, route: Route) -> bool:
     """Whether the location is meant for the route's path: nginx would refuse the same one twice, or ours overrule it.
 
     An exact location takes one URL, and so leaves a prefix to the route (field case E3).
     """
     modifier, path = _location(statement)
-    if route["kind"] == "exact":
-        return modifier in ("", "=", "^~") and path == route["path"]
-    return modifier in ("", "^~") and path.rstrip("/") == str(route["path"]).rstrip("/")
+    if route.is_prefix:
+        return modifier in ("", "^~") and path.rstrip("/") == route.path.rstrip("/")
+    return modifier in ("", "=", "^~") and path == route.path
 
 
 def _location(statement: _syntax.Statement) -> tuple[str, str]:

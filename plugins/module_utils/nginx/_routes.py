@@ -1,10 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-The WebSocket routes as nginx's locations: `=` and `^~`, which no regular expression overrules.
-"""
+"""The WebSocket routes as nginx's locations: `=` and `^~`, which no regular expression overrules."""
 
 from __future__ import annotations
 
@@ -16,11 +13,20 @@ import typing as t
 RESOLVER = "127.0.0.11"
 READ_TIMEOUT = 86400
 UPSTREAM = "coolify-realtime"
-ROUTES: tuple[dict[str, t.Any], ...] = (
-    {"kind": "exact", "path": "/terminal/ws", "upstream": UPSTREAM, "port": 6002},
-    {"kind": "prefix", "path": "/app/", "upstream": UPSTREAM, "port": 6001},
-    {"kind": "prefix", "path": "/apps/", "upstream": UPSTREAM, "port": 6001},
-)
+
+
+class Route(t.NamedTuple):
+    """A path, with all below it where it ends in a slash, and the port of the server behind it."""
+
+    path: str
+    port: int
+
+    @property
+    def is_prefix(self) -> bool:
+        return self.path.endswith("/")
+
+
+ROUTES = (Route("/terminal/ws", 6002), Route("/app/", 6001), Route("/apps/", 6001))
 
 # A request to one of our locations that carries this header with the block's own fingerprint is answered by nginx with
 # 204 and goes no further: it tells whether the workers have loaded this very block, whatever the upstream does.
@@ -33,7 +39,7 @@ class HttpConfError(ValueError):
     """http.conf cannot be edited safely, or an option's value is refused. The message says what to do."""
 
 
-def locations(routes: t.Sequence[t.Mapping[str, t.Any]], resolver: str, read_timeout: int) -> list[str]:
+def locations(routes: t.Iterable[Route], resolver: str, read_timeout: int) -> list[str]:
     """The lines of the routes' locations, each of which knows the fingerprint of them all."""
     lines: list[str] = []
     for route in routes:
@@ -43,8 +49,8 @@ def locations(routes: t.Sequence[t.Mapping[str, t.Any]], resolver: str, read_tim
             # nginx would keep an address for the 600 s that Docker's resolver gives it.
             f"resolver {resolver} valid=1s ipv6=off;",
             "resolver_timeout 5s;",
-            f"set $coolify_websocket_upstream {route['upstream']};",
-            f"proxy_pass http://$coolify_websocket_upstream:{route['port']};",
+            f"set $coolify_websocket_upstream {UPSTREAM};",
+            f"proxy_pass http://$coolify_websocket_upstream:{route.port};",
             "proxy_http_version 1.1;",
             # Handed on as it came: `Upgrade` for a WebSocket, nothing special for a call of the HTTP API.
             "proxy_set_header Upgrade $http_upgrade;",
@@ -58,12 +64,12 @@ def locations(routes: t.Sequence[t.Mapping[str, t.Any]], resolver: str, read_tim
             "proxy_socket_keepalive on;",
             "proxy_buffering off;",
         ]
-        if route["kind"] == "prefix":
+        if route.is_prefix:
             # Within another location: one that ends in a slash and proxies by itself makes nginx answer the path without
             # the slash with a redirect, to the port inside the container.
             body = ["location ~ / {", *_indented(body), "}"]
-        modifier = "=" if route["kind"] == "exact" else "^~"
-        lines += [f"location {modifier} {route['path']} {{", *_indented(body), "}"]
+        modifier = "^~" if route.is_prefix else "="
+        lines += [f"location {modifier} {route.path} {{", *_indented(body), "}"]
     mark = hashlib.sha256("\n".join(lines).encode("latin-1")).hexdigest()[:16]
     return [line.replace('"@"', f'"{mark}"') for line in lines]
 
@@ -72,23 +78,8 @@ def _indented(lines: t.Iterable[str]) -> list[str]:
     return [f"    {line}" for line in lines]
 
 
-def validate(routes: t.Sequence[t.Mapping[str, t.Any]], resolver: str, read_timeout: int) -> None:
+def validate(resolver: str, read_timeout: int) -> None:
     """Refuses what could reach beyond the place where a value stands. Raises HttpConfError."""
-    for route in routes:
-        if route.get("kind") not in ("exact", "prefix"):
-            raise HttpConfError("routes: kind must be 'exact' or 'prefix'")
-        if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", str(route.get("path"))):
-            raise HttpConfError(
-                f"routes: path {route.get('path')!r} must begin with '/' and hold letters, digits and . _ ~ - / only"
-            )
-        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", str(route.get("upstream"))):
-            raise HttpConfError(f"routes: upstream {route.get('upstream')!r} must be the name of a container or a host")
-        port = route.get("port")
-        if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
-            raise HttpConfError(f"routes: port {port!r} must be a number from 1 to 65535")
-    paths = [route["path"] for route in routes]
-    if len(set(paths)) != len(paths):
-        raise HttpConfError("routes: each path may be named only once")
     for address in resolver.split(" ") if resolver else [""]:
         match = re.fullmatch(r"([0-9.]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", address)
         try:

@@ -1,9 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-The grammar of nginx's configuration files: words, quotes, escapes, comments, blocks, and where each of them stands.
+"""The grammar of nginx's configuration files: words, quotes, escapes, comments, blocks, and where each of them stands.
 
 It follows nginx's own reader (``ngx_conf_read_token``), also where that is peculiar: a quote opens only at the start of
 a word, ``#`` begins a comment only there, and ``${`` does not open a block.

@@ -5,7 +5,6 @@
 
 The guide's rule (``auto``): the domain if there is one, else Tailscale. ``domain`` and ``tailscale`` choose one,
 ``dual`` serves both at once (fact 7). Whatever cannot work is refused here, before anything on the host is changed.
-Private to this collection: no stability is promised to anybody outside it.
 """
 
 from __future__ import annotations
@@ -80,9 +79,7 @@ def _choose(name: str, value: t.Any, choices: t.Sequence[str]) -> str:
 
 def _entrypoints(value: t.Any) -> list[str]:
     if not isinstance(value, (list, tuple)) or not value:
-        raise AccessError(
-            "coolify_traefik_entrypoints is {!r}. Set it to a list of {}.".format(value, ", ".join(ENTRYPOINTS))
-        )
+        raise AccessError("coolify_traefik_entrypoints is {!r}. Set it to a list of {}.".format(value, ", ".join(ENTRYPOINTS)))
     return [_choose("coolify_traefik_entrypoints", name, ENTRYPOINTS) for name in value]
 
 
@@ -149,8 +146,7 @@ def _domain(info: Facts, wanted: t.Any, scheme: str) -> tuple[Domain | None, str
             host = validate_domain(own_host)
         except AccessError as error:
             raise _UnfitDomain(
-                f"{error} It was read from {own.get('source')}: correct it in Coolify's settings, or set "
-                "coolify_domain."
+                f"{error} It was read from {own.get('source')}: correct it in Coolify's settings, or set coolify_domain."
             ) from None
         origin = "read from Coolify's own configuration"
     else:
@@ -206,9 +202,7 @@ def _mode(access: str, domain: Domain | None, tailnet: Facts | None, tailscale: 
                 domain["host"], origin
             )
         if tailnet is not None:
-            return "tailscale", "There is no domain, but Tailscale is up ({}).".format(
-                tailnet["ipv4"] or tailnet["ipv6"]
-            )
+            return "tailscale", "There is no domain, but Tailscale is up ({}).".format(tailnet["ipv4"] or tailnet["ipv6"])
         raise AccessError(
             f"There is neither a domain nor Tailscale on this host, so nobody could come in. Either {_SET_A_DOMAIN}. "
             f"Or: {_tailscale_missing(tailscale)}."
@@ -285,7 +279,7 @@ def _seconds(value: t.Any) -> t.Any:
 def _check_nginx(choices: Choices) -> None:
     """What nginx_snippet would refuse."""
     try:
-        _routes.validate(_routes.ROUTES, str(choices.resolver), _seconds(choices.read_timeout))
+        _routes.validate(str(choices.resolver), _seconds(choices.read_timeout))
     except _routes.HttpConfError as error:
         raise AccessError(f"coolify_nginx_{error}.") from None
 
@@ -389,7 +383,6 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         "pusher": _hop(reasons["pusher"], environment=variables, pending=_pusher.differing(variables, running)),
         "nginx": _hop(
             reasons["nginx"],
-            routes=[dict(route) for route in _routes.ROUTES],
             resolver=str(choices.resolver),
             read_timeout=_seconds(choices.read_timeout),
         ),

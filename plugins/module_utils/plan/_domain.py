@@ -1,10 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What may be given as the instance's domain, and what to write instead of what may not.
-
-Private to this collection: no stability is promised to anybody outside it.
-"""
+"""What may be given as the instance's domain, and what to write instead of what may not."""
 
 from __future__ import annotations
 
@@ -38,9 +35,7 @@ def validate_domain(value: t.Any) -> str:
     if re.search(r"\s", value):
         raise _domain_error(value, "has a blank in it", bare)
     if "://" in value:
-        raise _domain_error(
-            value, "has a scheme in it", bare + " The scheme is a variable of its own: coolify_access_scheme."
-        )
+        raise _domain_error(value, "has a scheme in it", bare + " The scheme is a variable of its own: coolify_access_scheme.")
     if any(character in value for character in "/?#\\"):
         raise _domain_error(value, "has a path in it", bare)
     if "@" in value:
@@ -48,9 +43,7 @@ def validate_domain(value: t.Any) -> str:
     if "*" in value:
         raise _domain_error(value, "is a wildcard", "Write the one name that the instance is opened by.")
     if value.startswith("[") or value.count(":") > 1:
-        raise _domain_error(
-            value, "is an address", "Write a host name, or leave it empty and use coolify_access: tailscale."
-        )
+        raise _domain_error(value, "is an address", "Write a host name, or leave it empty and use coolify_access: tailscale.")
     if ":" in value:
         raise _domain_error(value, "has a port in it", bare)
     return _validate_labels(value)
@@ -69,9 +62,7 @@ def _validate_labels(value: str) -> str:
         raise _domain_error(value, "has an empty label (nothing between two dots)", "Take the superfluous dot out.")
     if len(name) > _DOMAIN_LIMIT:
         raise _domain_error(
-            value,
-            f"is longer than {_DOMAIN_LIMIT} characters",
-            "No name that long can be looked up: use a shorter one.",
+            value, f"is longer than {_DOMAIN_LIMIT} characters", "No name that long can be looked up: use a shorter one."
         )
     for label in labels:
         if len(label) > _LABEL_LIMIT:
@@ -80,9 +71,7 @@ def _validate_labels(value: str) -> str:
             )
         if "_" in label:
             raise _domain_error(
-                value,
-                "has an underscore in it",
-                "Host names know no underscore, and get no certificate with one: use a hyphen.",
+                value, "has an underscore in it", "Host names know no underscore, and get no certificate with one: use a hyphen."
             )
         if not _LABEL.fullmatch(label):
             raise _domain_error(
@@ -91,9 +80,7 @@ def _validate_labels(value: str) -> str:
                 "Only letters, digits and hyphens make a label, and a hyphen neither begins nor ends it.",
             )
     if labels[-1].isdigit():
-        raise _domain_error(
-            value, "is an address", "Write a host name, or leave it empty and use coolify_access: tailscale."
-        )
+        raise _domain_error(value, "is an address", "Write a host name, or leave it empty and use coolify_access: tailscale.")
     return name
 
 
@@ -107,7 +94,5 @@ def _punycode_example(value: str) -> str:
 def validate_data_path(value: t.Any) -> str:
     """Return Coolify's folder without a slash at its end, or raise AccessError."""
     if not isinstance(value, str) or not value.startswith("/"):
-        raise AccessError(
-            f"coolify_data_path is {value!r}. Write Coolify's folder as an absolute path, like /data/coolify."
-        )
+        raise AccessError(f"coolify_data_path is {value!r}. Write Coolify's folder as an absolute path, like /data/coolify.")
     return value.rstrip("/")

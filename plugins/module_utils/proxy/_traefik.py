@@ -1,9 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-The dynamic configuration that makes Traefik route Coolify's two WebSocket paths itself
+"""The dynamic configuration that makes Traefik route Coolify's two WebSocket paths itself
 (https://doc.traefik.io/traefik/routing/routers/).
 """
 

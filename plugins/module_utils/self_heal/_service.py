@@ -1,9 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-The self-heal service on a host: its files, its unit, and what stood in their places before.
+"""The self-heal service on a host: its files, its unit, and what stood in their places before.
 
 A host that followed the guide has a unit and a script by the same names. They are remembered before they are replaced,
 and come back, with whether the unit was enabled, when the service is removed.

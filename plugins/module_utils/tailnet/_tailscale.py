@@ -5,7 +5,6 @@
 
 No process is started: addresses come from the kernel, so that they are there while tailscaled is being restarted, and
 the state of the login comes from the daemon's socket.
-Private to this collection: no stability is promised to anybody outside it.
 """
 
 from __future__ import annotations

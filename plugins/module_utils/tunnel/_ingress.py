@@ -1,9 +1,7 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-The `ingress` list of a Cloudflare Tunnel: what serves Coolify's two WebSocket paths, and the marks of what is ours.
+"""The `ingress` list of a Cloudflare Tunnel: what serves Coolify's two WebSocket paths, and the marks of what is ours.
 
 cloudflared tries the rules in order; a hostname is exact, `*.suffix`, or missing for all; `path` is a Go regular
 expression that may match anywhere in the URL's path; the last rule alone takes everything (facts 18 and 33). Paths are
@@ -25,9 +23,7 @@ NARROWED = " # selfhosted.coolify, before: "
 ANCHORED = {"terminal": "^/terminal/ws$", "app": "^/apps?/"}
 
 _BLOCK = re.compile(rf"(?m)^ *{BEGIN}\r?\n(?:.*\n)*?.*{END}.*\n?")
-_NARROWED_LINE = re.compile(
-    r"(?m)^(.*?)'(?:{})'(.*){}(\S+)(\r?)$".format("|".join(map(re.escape, ANCHORED.values())), NARROWED)
-)
+_NARROWED_LINE = re.compile(r"(?m)^(.*?)'(?:{})'(.*){}(\S+)(\r?)$".format("|".join(map(re.escape, ANCHORED.values())), NARROWED))
 _RIGHT = {
     "terminal": (ANCHORED["terminal"], "^/terminal/ws", "/terminal/ws$", "/terminal/ws"),
     "app": (ANCHORED["app"], "/apps?/", "^/app/", "/app/"),

@@ -64,7 +64,7 @@ def heal(engine: _client.Engine, settings: Settings, container: str, check: bool
             if late and not check:
                 _container.render_again(engine, snapshot)
             return Outcome(STARTING, "http.conf is empty: it is being rendered, or was rendered from nothing")
-        wanted = _container.wanted(engine, snapshot, settings.routes, settings.resolver, settings.read_timeout)
+        wanted = _container.wanted(engine, snapshot, settings.resolver, settings.read_timeout)
     except _container.NotRendered as reason:
         return Outcome(STARTING, str(reason))
     except (_container.NginxError, _routes.HttpConfError) as error:
@@ -127,7 +127,7 @@ def learn(engine: _client.Engine, settings: Settings, container: str, known: t.C
         return None
     try:
         stock = _http_conf.remove(template.text).text
-        wanted = _http_conf.apply(stock, settings.routes, settings.resolver, settings.read_timeout)
+        wanted = _http_conf.apply(stock, settings.resolver, settings.read_timeout)
     except _routes.HttpConfError:
         return None
     file = template.file._replace(data=wanted.text.encode("latin-1"))
@@ -135,11 +135,7 @@ def learn(engine: _client.Engine, settings: Settings, container: str, known: t.C
 
 
 def _prepare(
-    engine: _client.Engine,
-    inspected: dict[str, t.Any],
-    snapshot: _container.Snapshot,
-    wanted: _http_conf.Result,
-    check: bool,
+    engine: _client.Engine, inspected: dict[str, t.Any], snapshot: _container.Snapshot, wanted: _http_conf.Result, check: bool
 ) -> Outcome:
     if not wanted.changed:
         return Outcome(CURRENT, "the routes are in the file")

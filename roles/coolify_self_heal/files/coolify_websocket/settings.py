@@ -14,7 +14,6 @@ class Settings(t.NamedTuple):
 
     container: str
     path: str
-    routes: list[dict[str, t.Any]]
     resolver: str
     read_timeout: int
     docker_socket: str

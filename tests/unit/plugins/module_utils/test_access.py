@@ -131,7 +131,6 @@ def test_ports_are_the_published_ones() -> None:
         {"path": "^/apps?/", "service": "http://127.0.0.1:6101"},
     ]
     # The ports inside the container are fixed.
-    assert [route["port"] for route in plan["nginx"]["routes"]] == [6002, 6001, 6001]
 
 
 @pytest.mark.parametrize(

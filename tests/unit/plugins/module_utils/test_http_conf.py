@@ -268,15 +268,6 @@ def test_the_block_in_a_text_is_known():
         ({"read_timeout": 0}, "read_timeout"),
         ({"read_timeout": True}, "read_timeout"),
         ({"read_timeout": "1s; }"}, "read_timeout"),
-        ({"routes": [{**http_conf.ROUTES[0], "path": "/x {"}]}, "path"),
-        ({"routes": [{**http_conf.ROUTES[0], "path": "/x\n"}]}, "path"),
-        ({"routes": [{**http_conf.ROUTES[0], "path": "x"}]}, "path"),
-        ({"routes": [{**http_conf.ROUTES[0], "upstream": "a;b"}]}, "upstream"),
-        ({"routes": [{**http_conf.ROUTES[0], "upstream": "$a"}]}, "upstream"),
-        ({"routes": [{**http_conf.ROUTES[0], "port": 65536}]}, "port"),
-        ({"routes": [{**http_conf.ROUTES[0], "port": "6002"}]}, "port"),
-        ({"routes": [{**http_conf.ROUTES[0], "kind": "~"}]}, "kind"),
-        ({"routes": [http_conf.ROUTES[0], http_conf.ROUTES[0]]}, "once"),
     ],
 )
 def test_a_value_that_could_leave_its_place_is_refused(options, named):

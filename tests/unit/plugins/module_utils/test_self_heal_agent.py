@@ -15,10 +15,6 @@ from nginx_container import STOCK, Container, Engine, impatient
 ROOT = Path(__file__).resolve().parents[4]
 AGENT = ROOT / "roles" / "coolify_self_heal" / "files" / "coolify_websocket"
 SHARED = ROOT / "plugins" / "module_utils"
-ROUTES = [
-    {"kind": "exact", "path": "/terminal/ws", "upstream": "coolify-realtime", "port": 6002},
-    {"kind": "prefix", "path": "/app/", "upstream": "coolify-realtime", "port": 6001},
-]
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +41,7 @@ def world(package, tmp_path, monkeypatch):
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     settings = package.settings.Settings(
-        "coolify", str(container.http_conf), ROUTES, "127.0.0.11", 86400, str(tmp_path / "docker.sock")
+        "coolify", str(container.http_conf), "127.0.0.11", 86400, str(tmp_path / "docker.sock")
     )
     engine = Engine(container)
     report = package.report.Report(str(tmp_path))
@@ -58,7 +54,7 @@ def world(package, tmp_path, monkeypatch):
         agent=agent,
         settings=settings,
         clock=clock,
-        treated=package._http_conf.apply(STOCK, ROUTES).text,
+        treated=package._http_conf.apply(STOCK).text,
         state=lambda: json.loads((tmp_path / "state.json").read_text()),
         report=report,
         package=package,
@@ -271,6 +267,7 @@ def test_a_file_that_somebody_broke_is_left_and_named(world):
 
 def test_an_image_with_routes_of_its_own_is_left_alone(world):
     own = STOCK + "location /app { proxy_pass http://coolify-realtime:6001; limit_rate 1; }\n"
+    own += "location /apps { proxy_pass http://coolify-realtime:6001; limit_rate 1; }\n"
     own += "location /terminal/ws { proxy_pass http://coolify-realtime:6002; limit_rate 1; }\n"
     world.container.http_conf.write_text(own)
     world.container.state = "created"
@@ -278,7 +275,9 @@ def test_an_image_with_routes_of_its_own_is_left_alone(world):
     assert world.container.http_conf.read_text() == own
     state = world.state()
     assert state["last_check"]["outcome"] == "unneeded"
-    assert [(entry["path"], entry["served"]) for entry in state["foreign"]] == [("/app/", None), ("/terminal/ws", None)]
+    assert [(entry["path"], entry["served"]) for entry in state["foreign"]] == [
+        ("/app/", None), ("/apps/", None), ("/terminal/ws", None)
+    ]
     # Its nginx is up before its servers are: it is asked until they answer.
     world.container.answer("127.0.0.1:8080/app/-", 502)
     world.container.answer("coolify-realtime:6001/app/-", 0)
@@ -287,7 +286,8 @@ def test_an_image_with_routes_of_its_own_is_left_alone(world):
     world.agent.take(event(world, "start"))
     started(world)
     assert world.state()["last_check"]["outcome"] == "starting"
-    (world.container.root / "answers").write_text("127.0.0.1:8080/app/- 101\n127.0.0.1:8080/terminal/ws 101\n")
+    answers = [f"127.0.0.1:8080{path} 101\n" for path in ("/app/-", "/apps/-", "/terminal/ws")]
+    (world.container.root / "answers").write_text("".join(answers))
     started(world, 1.0)
     assert world.state()["last_check"]["outcome"] == "unneeded"
     assert {entry["served"] for entry in world.state()["foreign"]} == {True}
@@ -401,7 +401,7 @@ def test_the_script_says_that_docker_is_away(world, capsys):
 
 def test_settings_take_a_number_that_a_template_made_text(package, tmp_path):
     """Field case M1: templates of ansible-core before 2.19 give text."""
-    values = {"container": "coolify", "path": "/x", "routes": ROUTES, "resolver": "127.0.0.11", "docker_socket": "/y"}
+    values = {"container": "coolify", "path": "/x", "resolver": "127.0.0.11", "docker_socket": "/y"}
     file = tmp_path / "config.json"
     file.write_text(json.dumps({**values, "read_timeout": "86400"}))
     assert package.settings.load(str(file)).read_timeout == 86400
