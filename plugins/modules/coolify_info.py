@@ -60,20 +60,9 @@ docker:
   returned: always
   type: dict
   contains:
-    reachable:
-      description: Whether the engine answered.
-      type: bool
-    version:
-      description: The engine's version, or null.
-      type: str
-      sample: 26.1.5
-    api_version:
-      description: The version of its API, or null.
-      type: str
-      sample: "1.45"
-    error:
-      description: Why it did not answer, or null.
-      type: str
+    reachable: {type: bool, description: Whether the engine answered.}
+    version: {type: str, description: "The engine's version, or null.", sample: 26.1.5}
+    error: {type: str, description: "Why it did not answer, or null."}
 layout:
   description:
     - V(bundled) where the realtime and the terminal server run inside the container C(coolify), as since Coolify 4.4.
@@ -87,9 +76,7 @@ coolify:
   returned: always
   type: dict
   contains:
-    found:
-      description: Whether there is one.
-      type: bool
+    found: {type: bool, description: Whether there is one.}
     version:
       description:
         - Coolify's version as its own C(config/constants.php) says it, else as its image does.
@@ -100,92 +87,36 @@ coolify:
       description: Whether Coolify's backend takes E(PUSHER_SCHEME) for its own calls, by its C(config/broadcasting.php).
       type: bool
     container:
-      description: The container and the compose project it was made from, or null.
+      description: The container, or null.
       type: dict
       contains:
-        id:
-          description: Id of the container.
-          type: str
-        name:
-          description: Name of the container.
-          type: str
-        image:
-          description: Image it was made from.
-          type: str
-        state:
-          description: State as the engine calls it.
-          type: str
-          sample: running
-        health:
-          description: Result of its health check, or null where it has none.
-          type: str
-          sample: healthy
-        project:
-          description: Name of the compose project.
-          type: str
-        service:
-          description: Name of the compose service.
-          type: str
-        config_files:
-          description: Compose files.
-          type: list
-          elements: str
-        working_dir:
-          description: Working directory of the compose project.
-          type: str
-        environment_files:
-          description: Files given to compose as environment files.
-          type: list
-          elements: str
-    environment:
-      description: Those of the keys named in RV(env_file.values) that the container was created with.
-      type: dict
+        name: {type: str, description: Name of the container.}
+        state: {type: str, description: State as the engine calls it., sample: running}
+        health: {type: str, description: "Result of its health check, or null where it has none.", sample: healthy}
+    environment: {type: dict, description: Those of the keys named in RV(env_file.values) that the container was created with.}
 env_file:
   description: Coolify's C(.env) on the host.
   returned: always
   type: dict
   contains:
-    path:
-      description: Path of the file.
-      type: str
-    exists:
-      description: Whether it can be read.
-      type: bool
+    path: {type: str, description: Path of the file.}
+    exists: {type: bool, description: Whether it can be read.}
     values:
       description:
         - Its values as Laravel reads them, of the keys E(PUSHER_HOST), E(PUSHER_PORT), E(PUSHER_SCHEME),
           E(PUSHER_BACKEND_HOST), E(PUSHER_BACKEND_PORT), E(TERMINAL_PROTOCOL), E(TERMINAL_HOST) and E(TERMINAL_PORT)
           alone.
       type: dict
-    error:
-      description: Why the file could not be understood, or null.
-      type: str
+    error: {type: str, description: "Why the file could not be understood, or null."}
 realtime:
   description: The container with the realtime and the terminal server; which one that is, RV(layout) tells.
   returned: always
   type: dict
   contains:
-    found:
-      description: Whether there is one.
-      type: bool
-    id:
-      description: Id of the container, or null.
-      type: str
-    name:
-      description: Name of the container, or null.
-      type: str
-    image:
-      description: Image it was made from, or null.
-      type: str
-    state:
-      description: State as the engine calls it, or null.
-      type: str
-    health:
-      description: Result of its health check, or null.
-      type: str
-    addresses:
-      description: Its address in each of its networks.
-      type: dict
+    found: {type: bool, description: Whether there is one.}
+    name: {type: str, description: "Name of the container, or null."}
+    state: {type: str, description: "State as the engine calls it, or null."}
+    health: {type: str, description: "Result of its health check, or null."}
     left_over:
       description: A container C(coolify-realtime) beside a C(coolify) that has both servers inside, or null.
       type: dict
@@ -197,18 +128,9 @@ ports:
   returned: always
   type: dict
   contains:
-    app:
-      description: Port of the realtime server (Pusher's protocol).
-      type: int
-      sample: 6001
-    terminal:
-      description: Port of the terminal server.
-      type: int
-      sample: 6002
-    http:
-      description: Port of Coolify's own page.
-      type: int
-      sample: 8000
+    app: {type: int, description: Port of the realtime server (Pusher's protocol)., sample: 6001}
+    terminal: {type: int, description: Port of the terminal server., sample: 6002}
+    http: {type: int, description: Port of Coolify's own page., sample: 8000}
 addresses:
   description: The addresses of the host that each of RV(ports) is published on; V(0.0.0.0) and V(::) are all.
   returned: always
@@ -224,75 +146,32 @@ proxy:
   returned: always
   type: dict
   contains:
-    kind:
-      description: V(traefik), V(caddy), or V(none).
-      type: str
-    image:
-      description: Image it was made from, or null.
-      type: str
-    version:
-      description: Version of the proxy by the image's label or tag, or null.
-      type: str
-    state:
-      description: State as the engine calls it, or null.
-      type: str
-    dynamic_path:
-      description: The folder on the host that the proxy reads its dynamic configuration from, or null.
-      type: str
+    kind: {type: str, description: "V(traefik), V(caddy), or V(none)."}
+    version: {type: str, description: "Version of the proxy by the image's label or tag, or null."}
+    state: {type: str, description: "State as the engine calls it, or null."}
 domain:
   description: The instance's domain as Coolify wrote it for its proxy, or null.
   returned: always
   type: dict
   contains:
-    host:
-      description: The host name.
-      type: str
-      sample: coolify.example.com
-    scheme:
-      description: V(https) or V(http), by the instance's URL.
-      type: str
-    source:
-      description: The file it was read from.
-      type: str
+    host: {type: str, description: The host name., sample: coolify.example.com}
+    scheme: {type: str, description: "V(https) or V(http), by the instance's URL."}
+    source: {type: str, description: The file it was read from.}
 os:
   description: The operating system.
   returned: always
   type: dict
   contains:
-    id:
-      description: Id of the distribution.
-      type: str
-      sample: ubuntu
-    version_id:
-      description: Version of the distribution.
-      type: str
-      sample: "24.04"
-    pretty_name:
-      description: Name of the distribution for people.
-      type: str
-    python:
-      description: Version of the Python that ran this module.
-      type: str
-    systemd:
-      description: Version of systemd, or null.
-      type: str
-    kernel:
-      description: Version of the kernel.
-      type: str
+    pretty_name: {type: str, description: Name of the distribution for people.}
+    systemd: {type: str, description: "Version of systemd, or null."}
 ufw:
   description: UFW, read from its files.
   returned: always
   type: dict
   contains:
-    installed:
-      description: Whether it is installed.
-      type: bool
-    active:
-      description: Whether it is enabled.
-      type: bool
-    ipv6:
-      description: Whether it guards IPv6 too.
-      type: bool
+    installed: {type: bool, description: Whether it is installed.}
+    active: {type: bool, description: Whether it is enabled.}
+    ipv6: {type: bool, description: Whether it guards IPv6 too.}
     rules:
       description:
         - Its rules; each has C(action), C(protocol), C(port), C(destination), C(source), C(direction), C(interface),
@@ -304,15 +183,9 @@ nft:
   returned: always
   type: dict
   contains:
-    available:
-      description: Whether it is installed and the kernel lets it work.
-      type: bool
-    version:
-      description: Its version, or null.
-      type: str
-    error:
-      description: Why it is not available, or null.
-      type: str
+    available: {type: bool, description: Whether it is installed and the kernel lets it work.}
+    version: {type: str, description: "Its version, or null."}
+    error: {type: str, description: "Why it is not available, or null."}
 managed:
   description: The state of everything that this collection manages.
   returned: always
@@ -320,10 +193,8 @@ managed:
   contains:
     nginx:
       description:
-        - The routes in the container's nginx. C(present), C(current) (null where it cannot be told), C(paths) that are
-          routed by the managed block, C(served) those that nginx serves without it, C(foreign) locations of the same
-          paths, and the C(error) where the file could
-          not be understood.
+        - The routes in the container's nginx. C(present), C(current) (null where it cannot be told), C(foreign) locations
+          of the same paths, and the C(error) where the file could not be understood.
       type: dict
     self_heal:
       description:
@@ -336,7 +207,7 @@ managed:
     firewall:
       description:
         - The firewall. C(file_present), C(table_loaded), C(intact) (whether nobody changed a rule of the table),
-          C(ports), C(trusted), C(outside_interfaces), C(refused_packets), and the state of its C(unit).
+          C(ports), C(trusted), C(refused_packets), and the state of its C(unit).
         - C(reach) says for each guarded C(port) and C(family) who can reach it from outside now, by the running tables.
           C(sources), V(null) where that cannot be told, and C(by), who decides, V(nftables) (this collection's table),
           V(ufw), V(docker) (published on loopback alone), V(changed table) or V(null).

@@ -73,18 +73,10 @@ foreign:
   type: list
   elements: dict
   contains:
-    path:
-      description: The path it takes.
-      type: str
-    location:
-      description: The directive's own words.
-      type: str
-    file:
-      description: The file it stands in, in the container.
-      type: str
-    line:
-      description: The line it begins in.
-      type: int
+    path: {type: str, description: The path it takes.}
+    location: {type: str, description: The directive's own words.}
+    file: {type: str, description: "The file it stands in, in the container."}
+    line: {type: int, description: The line it begins in.}
     served:
       description:
         - Whether nginx answers on the path as the server behind it does. Null where the container does not run, or its

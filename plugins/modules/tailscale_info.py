@@ -44,43 +44,14 @@ tailscale:
   returned: always
   type: dict
   contains:
-    interface:
-      description: Name of the interface that was looked at.
-      type: str
-      sample: tailscale0
-    installed:
-      description: Whether Tailscale is on this host at all, also while it is down.
-      type: bool
-    present:
-      description: Whether the interface exists.
-      type: bool
-    up:
-      description: Whether the interface is up.
-      type: bool
-    ipv4:
-      description: The interface's IPv4 address, or null.
-      type: str
-      sample: 100.64.0.1
-    ipv6:
-      description: The interface's address in Tailscale's IPv6 range, or null.
-      type: str
-      sample: fd7a:115c:a1e0::1
-    backend_state:
-      description: What tailscaled says of itself, or null where it does not answer.
-      type: str
-      sample: Running
-    tailnet:
-      description: Name of the tailnet, or null.
-      type: str
-      sample: example.com
-    name:
-      description: The host's name in the tailnet, or null.
-      type: str
-      sample: coolify.tail1234.ts.net
-    version:
-      description: Version of tailscaled, or null.
-      type: str
-      sample: 1.96.4
+    interface: {type: str, description: Name of the interface that was looked at., sample: tailscale0}
+    installed: {type: bool, description: "Whether Tailscale is on this host at all, also while it is down."}
+    present: {type: bool, description: Whether the interface exists.}
+    up: {type: bool, description: Whether the interface is up.}
+    ipv4: {type: str, description: "The interface's IPv4 address, or null.", sample: 100.64.0.1}
+    ipv6: {type: str, description: "The interface's address in Tailscale's IPv6 range, or null.", sample: fd7a:115c:a1e0::1}
+    backend_state: {type: str, description: "What tailscaled says of itself, or null where it does not answer.", sample: Running}
+    name: {type: str, description: "The host's name in the tailnet, or null.", sample: coolify.tail1234.ts.net}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -80,14 +80,8 @@ broken:
   type: list
   elements: dict
   contains:
-    path:
-      description: The file.
-      type: str
-      returned: always
-    error:
-      description: What is wrong, with line and column.
-      type: str
-      returned: always
+    path: {type: str, description: The file.}
+    error: {type: str, description: "What is wrong, with line and column."}
   sample:
     - path: /data/coolify/proxy/dynamic/custom.yaml
       error: found unexpected end of stream (line 5, column 1)

@@ -105,18 +105,9 @@ rules:
   type: list
   elements: dict
   contains:
-    hostname:
-      description: The rule's hostname, empty where it takes all.
-      type: str
-      returned: always
-    path:
-      description: The rule's path, empty where it takes all.
-      type: str
-      returned: always
-    service:
-      description: Where the rule sends what it takes.
-      type: str
-      returned: always
+    hostname: {type: str, description: "The rule's hostname, empty where it takes all."}
+    path: {type: str, description: "The rule's path, empty where it takes all."}
+    service: {type: str, description: Where the rule sends what it takes.}
   sample:
     - hostname: coolify.example.com
       path: ^/terminal/ws$
@@ -127,15 +118,8 @@ swallowed:
   type: list
   elements: dict
   contains:
-    rule:
-      description: The rule as it was found, with C(hostname), C(path) and C(service).
-      type: dict
-      returned: always
-    pages:
-      description: Examples of the pages that it took.
-      type: list
-      elements: str
-      returned: always
+    rule: {type: dict, description: "The rule as it was found, with C(hostname), C(path) and C(service)."}
+    pages: {type: list, elements: str, description: Examples of the pages that it took.}
 by_hand:
   description: Why the list was left as it is though it lacks the rules; empty otherwise.
   returned: success

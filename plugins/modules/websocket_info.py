@@ -130,38 +130,18 @@ results:
   type: list
   elements: dict
   contains:
-    name:
-      description: The target's name.
-      type: str
-    url:
-      description: The target's URL.
-      type: str
-    kind:
-      description: The target's kind.
-      type: str
-    expect:
-      description: What was expected.
-      type: str
-    ok:
-      description: Whether it was as expected.
-      type: bool
-    status:
-      description: The HTTP status, or null.
-      type: int
-      sample: 101
-    seen:
-      description: What was seen, in a few words.
-      type: str
-      sample: 101 established
-    milliseconds:
-      description: How long it took.
-      type: float
+    name: {type: str, description: The target's name.}
+    url: {type: str, description: The target's URL.}
+    kind: {type: str, description: The target's kind.}
+    expect: {type: str, description: What was expected.}
+    ok: {type: bool, description: Whether it was as expected.}
+    status: {type: int, description: "The HTTP status, or null.", sample: 101}
+    seen: {type: str, description: "What was seen, in a few words.", sample: 101 established}
+    milliseconds: {type: float, description: How long it took.}
     phases:
       description: Milliseconds for each of C(dns), C(tcp), C(tls), C(http) and C(frame) that was come to its end.
       type: dict
-    diagnosis:
-      description: C(id), C(cause) and C(next) where it was not as expected, else null.
-      type: dict
+    diagnosis: {type: dict, description: "C(id), C(cause) and C(next) where it was not as expected, else null."}
 views:
   description: For each of O(views) its C(from) and C(results), or how Ansible failed there, as C(msg).
   returned: always

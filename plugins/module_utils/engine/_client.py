@@ -48,22 +48,18 @@ class File(t.NamedTuple):
 
 
 class Events:
-    """The engine's events from now on (or from `since`), as dictionaries in the engine's own form.
-
-    An iterator that waits as long as it takes; `read` waits no longer than it is told. Both raise EngineUnavailable
-    when the engine goes away.
-    """
+    """The engine's events from now on, as dictionaries in the engine's own form."""
 
     def __init__(self, connection: socket.socket, rest: bytes, where: str) -> None:
         self._connection = connection
         self._buffer = rest
         self._where = where
 
-    def read(self, timeout: float | None) -> dict[str, t.Any] | None:
-        """The next event; None if none came within `timeout` seconds (None: no limit)."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+    def read(self, timeout: float) -> dict[str, t.Any] | None:
+        """The next event; None if none came within `timeout` seconds. Raises EngineUnavailable when the engine goes away."""
+        deadline = time.monotonic() + timeout
         while b"\n" not in self._buffer:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            left = max(0.0, deadline - time.monotonic())
             if not select.select([self._connection], [], [], left)[0]:
                 return None
             try:
@@ -81,15 +77,6 @@ class Events:
 
     def close(self) -> None:
         self._connection.close()
-
-    def __iter__(self) -> Events:
-        return self
-
-    def __next__(self) -> dict[str, t.Any]:
-        while True:
-            event = self.read(None)
-            if event is not None:
-                return event
 
     def __enter__(self) -> Events:
         return self
@@ -109,12 +96,6 @@ class Engine:
         self._path = socket
         self._timeout = timeout
         self._prefix: str | None = None
-
-    def __enter__(self) -> Engine:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        """Nothing to give back: a connection lasts as long as its request."""
 
     def version(self) -> dict[str, t.Any]:
         """The engine's own description of its version: `Version`, `ApiVersion`, `MinAPIVersion`, …"""
@@ -196,12 +177,12 @@ class Engine:
             "PUT", f"/containers/{_quote(container)}/archive?path={_quote(folder)}", archive.getvalue(), "application/x-tar"
         )
 
-    def exec(self, container: str, argv: t.Sequence[str], user: str | None = None) -> tuple[int, bytes]:
-        """Runs a command in a running container, as the image's user if none is given.
+    def exec(self, container: str, argv: t.Sequence[str]) -> tuple[int, bytes]:
+        """Runs a command in a running container, as the image's user.
 
         Returns its exit status and what it wrote to standard output and standard error, in the order it came.
         """
-        create = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv), "User": user or ""}
+        create = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
         process = self._json("POST", f"/containers/{_quote(container)}/exec", create)["Id"]
         stream = self._request("POST", f"/exec/{process}/start", json.dumps({"Detach": False, "Tty": False}).encode("ascii"))
         return self._json("GET", f"/exec/{process}/json")["ExitCode"], _demultiplex(stream)
@@ -210,11 +191,9 @@ class Engine:
         """Stops a container, by force after a while, and starts it again."""
         self._request("POST", f"/containers/{_quote(container)}/restart?t=5", b"")
 
-    def events(self, filters: dict[str, list[str]] | None = None, since: str | None = None) -> Events:
-        """Follows the engine's events; `filters` and `since` (Unix seconds with fraction) as in the Engine API."""
+    def events(self, filters: dict[str, list[str]] | None = None) -> Events:
+        """Follows the engine's events; `filters` as in the Engine API."""
         query = f"filters={_quote(json.dumps(filters or {}))}"
-        if since is not None:
-            query += f"&since={_quote(since)}"
         connection, rest, _left = self._open("GET", f"{self._negotiated()}/events?{query}")
         return Events(connection, rest, self._path)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import platform
 import shutil
 import subprocess
 import typing as t
@@ -95,7 +94,7 @@ class Discovery:
         coolify, beside = containers.get(CONTAINER), containers.get(REALTIME)
         layout = None if coolify is None else _state.layout(coolify, lambda: self._has_reverb(coolify))
         server = coolify if layout == _pusher.BUNDLED else beside
-        proxy = _state.proxy(containers.get(PROXY), self._data_path)
+        proxy = _state.proxy(containers.get(PROXY))
         units = self._units()
         nft, table = self._nft()
         publishers = {
@@ -110,7 +109,7 @@ class Discovery:
             "layout": layout,
             "coolify": self._coolify(coolify, layout),
             "env_file": self._env_file(),
-            "realtime": {**_realtime(server), **self._left_over(layout, beside)},
+            "realtime": {"found": server is not None, **_state.container_state(server or {}), **self._left_over(layout, beside)},
             "ports": ports,
             "addresses": {name: _state.published_addresses(*one) for name, one in publishers.items()},
             "global_addresses": _interfaces.own_addresses(self._root),
@@ -151,8 +150,8 @@ class Discovery:
             version = self._engine.version()
             named = {name: self._engine.inspect(name) for name in (CONTAINER, REALTIME, PROXY, CLOUDFLARED)}
         except _client.EngineError as error:
-            return {"reachable": False, "version": None, "api_version": None, "error": str(error)}, {}
-        docker = {"reachable": True, "version": version.get("Version"), "api_version": version.get("ApiVersion"), "error": None}
+            return {"reachable": False, "version": None, "error": str(error)}, {}
+        docker = {"reachable": True, "version": version.get("Version"), "error": None}
         return docker, {name: inspected for name, inspected in named.items() if inspected is not None}
 
     def _container_file(self, container: t.Mapping[str, t.Any], path: str) -> bytes | None:
@@ -193,13 +192,11 @@ class Discovery:
             (self._container_file(inspected, path) or b"").decode("utf-8", "replace") for path in (CONSTANTS, BROADCASTING)
         )
         version = _state.coolify_version(constants, {})
-        container = _state.container_state(inspected)
-        container.update(_state.compose_origin(inspected))
         return {
             "found": True,
             "version": version or _state.coolify_version("", self._image_environment(inspected)),
             "pusher_scheme_obeyed": _state.scheme_obeyed(broadcasting, layout),
-            "container": container,
+            "container": _state.container_state(inspected),
             "environment": _without_secrets(environment),
         }
 
@@ -235,9 +232,8 @@ class Discovery:
             for folder in ("/usr/lib/systemd", "/lib/systemd", "/usr/lib/*/systemd")
             for path in sorted(glob.glob(self._path(folder) + "/libsystemd-shared-*"))
         ]
-        facts: Json = dict(_state.os_release(self._text("/etc/os-release") or ""))
-        facts.update(python=platform.python_version(), systemd=_state.systemd_version(names), kernel=platform.release())
-        return facts
+        name = _state.system_name(self._text("/etc/os-release") or "")
+        return {"pretty_name": name, "systemd": _state.systemd_version(names)}
 
     def _ufw(self) -> Json:
         conf = self._text("/etc/ufw/ufw.conf")
@@ -278,17 +274,17 @@ class Discovery:
     # -- what this collection manages ----------------------------------------------------------------------------------
 
     def _nginx(self, coolify: t.Mapping[str, t.Any] | None) -> Json:
-        facts: Json = {"present": False, "current": None, "paths": [], "served": [], "foreign": [], "error": None}
+        facts: Json = {"present": False, "current": None, "foreign": [], "error": None}
         if coolify is None:
             return facts
         try:
             snapshot = _container.read(self._engine, dict(coolify))
             wanted = _container.wanted(self._engine, snapshot, resolver=self._resolver, read_timeout=self._read_timeout)
-            paths, present = _http_conf.paths(snapshot.text), _http_conf.is_treated(snapshot.text)
+            present = _http_conf.is_treated(snapshot.text)
         except (_container.NginxError, _client.EngineError, _routes.HttpConfError) as problem:
             facts["error"] = str(problem)
             return facts
-        facts.update(present=present, current=not wanted.changed, paths=paths, served=wanted.served)
+        facts.update(present=present, current=not wanted.changed)
         facts["foreign"] = [location._asdict() for location in wanted.foreign]
         return facts
 
@@ -318,7 +314,6 @@ class Discovery:
             "intact": None if table is None else table["intact"],
             "ports": [] if table is None else table["ports"],
             "trusted": [] if table is None else table["trusted"],
-            "outside_interfaces": [] if table is None else table["outside_interfaces"],
             "refused_packets": None if table is None else table["refused_packets"],
             "unit": unit.get("active_state"),
         }
@@ -337,13 +332,6 @@ class Discovery:
         found = {"path": self._tunnel_config, "present": text is not None, "managed_by_coolify": managed_by_coolify}
         # Read on the control node, which alone has a YAML library, and not passed on.
         return {**found, "text": text}
-
-
-def _realtime(inspected: t.Mapping[str, t.Any] | None) -> Json:
-    facts: Json = {"found": inspected is not None}
-    facts.update(_state.container_state(inspected or {}))
-    facts["addresses"] = _state.addresses(inspected or {})
-    return facts
 
 
 def _without_secrets(values: t.Mapping[str, str]) -> dict[str, str]:

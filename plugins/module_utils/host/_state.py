@@ -48,42 +48,10 @@ def scheme_obeyed(broadcasting: str, layout: str | None) -> bool:
 
 
 def container_state(inspected: Json) -> dict[str, t.Any]:
-    """Return id, name, image, state and health of an inspected container."""
+    """Return name, state and health of an inspected container."""
     state = inspected.get("State") or {}
-    return {
-        "id": inspected.get("Id"),
-        "name": str(inspected.get("Name") or "").lstrip("/") or None,
-        "image": (inspected.get("Config") or {}).get("Image"),
-        "state": state.get("Status"),
-        "health": (state.get("Health") or {}).get("Status"),
-    }
-
-
-def _labels(inspected: Json) -> t.Mapping[str, str]:
-    return (inspected.get("Config") or {}).get("Labels") or {}
-
-
-def compose_origin(inspected: Json) -> dict[str, t.Any]:
-    """Return the compose project, service and files that the container was made from (fact 6, by its labels)."""
-    labels = _labels(inspected)
-
-    def paths(name: str) -> list[str]:
-        return [path for path in labels.get("com.docker.compose." + name, "").split(",") if path]
-
-    return {
-        "project": labels.get("com.docker.compose.project"),
-        "service": labels.get("com.docker.compose.service"),
-        "config_files": paths("project.config_files"),
-        "working_dir": labels.get("com.docker.compose.project.working_dir"),
-        "environment_files": paths("project.environment_file"),
-    }
-
-
-def addresses(inspected: Json) -> dict[str, str]:
-    """Return the container's IPv4 address (else IPv6) in each of its networks."""
-    networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
-    found = {name: network.get("IPAddress") or network.get("GlobalIPv6Address") for name, network in networks.items() if network}
-    return {name: address for name, address in found.items() if address}
+    name = str(inspected.get("Name") or "").lstrip("/") or None
+    return {"name": name, "state": state.get("Status"), "health": (state.get("Health") or {}).get("Status")}
 
 
 def layout(coolify: Json, has_reverb: t.Callable[[], bool]) -> str:
@@ -140,31 +108,25 @@ def binds_old_service(override: str) -> bool:
 _TAG = re.compile(r":([^:/@]+)(?:@.*)?$")
 
 
-def image_tag(image: str | None) -> str | None:
+def image_tag(image: str) -> str | None:
     """Return the tag of an image's name, without a digest; None where there is none."""
-    match = _TAG.search(image or "")
+    match = _TAG.search(image)
     return match[1] if match else None
 
 
-def proxy(inspected: Json | None, data_path: str) -> dict[str, t.Any]:
+def proxy(inspected: Json | None) -> dict[str, t.Any]:
     """Describe the proxy container (fact 13): Traefik, Caddy, or none.
 
     The version is the image's own label where it has one, since a tag may be as vague as ``v3``; without the leading v.
     """
     if inspected is None:
-        return {"kind": "none", "image": None, "version": None, "state": None, "dynamic_path": None}
-    state = container_state(inspected)
-    image = str(state["image"] or "").lower()
-    kind = "traefik" if "traefik" in image else "caddy" if "caddy" in image else "none"
-    version = _labels(inspected).get("org.opencontainers.image.version") or image_tag(state["image"])
-    folder = {"traefik": data_path + "/proxy/dynamic", "caddy": data_path + "/proxy/caddy/dynamic"}
-    return {
-        "kind": kind,
-        "image": state["image"],
-        "version": None if version is None else version[1:] if re.match(r"v\d", version) else version,
-        "state": state["state"],
-        "dynamic_path": folder.get(kind),
-    }
+        return {"kind": "none", "version": None, "state": None}
+    config = inspected.get("Config") or {}
+    image = str(config.get("Image") or "")
+    kind = next((kind for kind in ("traefik", "caddy") if kind in image.lower()), "none")
+    version = (config.get("Labels") or {}).get("org.opencontainers.image.version") or image_tag(image)
+    version = version[1:] if version and re.match(r"v\d", version) else version
+    return {"kind": kind, "version": version, "state": container_state(inspected)["state"]}
 
 
 # -- the instance's domain ---------------------------------------------------------------------------------------------
@@ -213,23 +175,19 @@ def domain_of_caddy(text: str, source: str) -> dict[str, str] | None:
 
 # -- the operating system ----------------------------------------------------------------------------------------------
 
-_ASSIGNMENT = re.compile(r"""^(?P<key>[A-Z_]+)=(?P<value>.*)$""", re.MULTILINE)
+_PRETTY_NAME = re.compile(r"^PRETTY_NAME=(.*)$", re.MULTILINE)
 _SYSTEMD_LIBRARY = re.compile(r"libsystemd-shared-(?P<version>\d+)")
 
 
-def os_release(text: str) -> dict[str, str | None]:
-    """Return id, version and name from ``/etc/os-release``."""
-    values = {match["key"]: match["value"].strip().strip("\"'") for match in _ASSIGNMENT.finditer(text)}
-    return {"id": values.get("ID"), "version_id": values.get("VERSION_ID"), "pretty_name": values.get("PRETTY_NAME")}
+def system_name(os_release: str) -> str | None:
+    """Return the system's name for people from the text of ``/etc/os-release``."""
+    match = _PRETTY_NAME.search(os_release)
+    return match[1].strip().strip("\"'") if match else None
 
 
 def systemd_version(library_names: t.Iterable[str]) -> str | None:
     """Return systemd's version from the name of its private library, which carries it on every distribution."""
-    for name in library_names:
-        match = _SYSTEMD_LIBRARY.search(name)
-        if match:
-            return match["version"]
-    return None
+    return next((match["version"] for match in map(_SYSTEMD_LIBRARY.search, library_names) if match), None)
 
 
 def systemd_units(text: str) -> dict[str, dict[str, t.Any]]:

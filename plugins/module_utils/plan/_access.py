@@ -369,7 +369,6 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
     ports = _ports(info)
     guarded = [port for port in (ports["app"], ports["terminal"]) if port]
     variables = environment(mode, site, tailnet, ports["app"] or _pusher.APP_PORT, info)
-    running = (info.get("coolify") or {}).get("environment") or {}
     sides = {"domain": ["domain"], "tailscale": ["tailscale"], "dual": ["domain", "tailscale"]}
     unguarded = reasons["firewall"] or ("" if guarded else "Docker publishes neither port: there is nothing to close.")
     return {
@@ -380,7 +379,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         "domain": site,
         "tailscale": tailnet,
         "ports": ports,
-        "pusher": _hop(reasons["pusher"], environment=variables, pending=_pusher.differing(variables, running)),
+        "pusher": _hop(reasons["pusher"], environment=variables),
         "nginx": _hop(
             reasons["nginx"],
             resolver=str(choices.resolver),

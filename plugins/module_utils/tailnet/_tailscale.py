@@ -53,19 +53,9 @@ def ipv6_from_proc(text: str, interface: str) -> str | None:
 
 
 def status_facts(status: t.Mapping[str, t.Any]) -> dict[str, str | None]:
-    """Return what is wanted of the local API's ``/localapi/v0/status`` answer.
-
-    Any part of it may be missing: a daemon that is logged out knows no tailnet.
-    """
-    tailnet = status.get("CurrentTailnet") or {}
-    own = status.get("Self") or {}
-    name = str(own.get("DNSName") or "").rstrip(".")
-    return {
-        "backend_state": status.get("BackendState") or None,
-        "tailnet": tailnet.get("Name") or None,
-        "version": status.get("Version") or None,
-        "name": name or None,
-    }
+    """Return what is wanted of the local API's ``/localapi/v0/status`` answer, any part of which may be missing."""
+    name = str((status.get("Self") or {}).get("DNSName") or "").rstrip(".")
+    return {"backend_state": status.get("BackendState") or None, "name": name or None}
 
 
 def fetch_status(path: str, timeout: float) -> dict[str, t.Any] | None:

@@ -183,7 +183,7 @@ class Engine:
         for below, file in files.items():
             self.write_file(name, os.path.join(folder, below), *file)
 
-    def exec(self, name, argv, user=None):
+    def exec(self, name, argv):
         container = self._find(name)
         container.execs.append(argv)
         environment = {"PATH": f"{container.root}/bin:{os.environ['PATH']}"}

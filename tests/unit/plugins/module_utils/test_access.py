@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _pusher
 from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access, _domain
 
 DOMAIN = "coolify.example.com"
@@ -40,7 +41,7 @@ TAILNET_TRUSTED = [
 def host(scheme: str | None = "https", tunnel: bool = True, proxy: Any = "traefik", **changes: Any) -> dict[str, Any]:
     """What coolify_info says of a host; ``scheme`` None: no domain is set in Coolify."""
     facts: dict[str, Any] = {
-        "docker": {"reachable": True, "version": "26.1.5", "api_version": "1.45", "error": None},
+        "docker": {"reachable": True, "version": "26.1.5", "error": None},
         "coolify": {"found": True, "version": "4.3.0"},
         "env_file": {"path": "/data/coolify/source/.env", "exists": True},
         "realtime": {"found": True},
@@ -268,12 +269,10 @@ def test_what_compose_adds_to_a_bundled_container_is_no_difference(access: str) 
     """Field cases P10 and P11, fact 38."""
     plan = _access.plan(host(layout="bundled"), TAILSCALE, access=access)
     running = {key: value for key, value in plan["pusher"]["environment"].items() if value is not None}
-    coolify = {"found": True, "version": "4.4.6", "pusher_scheme_obeyed": False}
-    for more in ({}, {"PUSHER_BACKEND_PORT": "6001"}):
-        info = host(layout="bundled", coolify={**coolify, "environment": {**running, **more}})
-        assert _access.plan(info, TAILSCALE, access=access)["pusher"]["pending"] == []
-    info = host(layout="bundled", coolify={**coolify, "environment": {**running, "PUSHER_BACKEND_PORT": "443"}})
-    assert _access.plan(info, TAILSCALE, access=access)["pusher"]["pending"] == ["PUSHER_BACKEND_PORT"]
+    assert _pusher.differing(plan["pusher"]["environment"], running) == []
+    assert _pusher.differing(plan["pusher"]["environment"], {**running, "PUSHER_BACKEND_PORT": "6001"}) == []
+    moved = {**running, "PUSHER_BACKEND_PORT": "443"}
+    assert _pusher.differing(plan["pusher"]["environment"], moved) == ["PUSHER_BACKEND_PORT"]
 
 
 @pytest.mark.parametrize("own", ["my_coolify.example.com", "cöolify.example.com", "*.example.com"])
