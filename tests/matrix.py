@@ -14,7 +14,7 @@ import typing as t
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "e2e")]
+sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "tests")]  # each has a conftest: the lab is in the first
 
 import conftest as e2e  # noqa: E402
 import cores  # noqa: E402

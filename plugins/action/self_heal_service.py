@@ -33,10 +33,7 @@ class ActionModule(ActionBase):
 
 
 def _programs(source: str) -> list[tuple[str, str]]:
-    """Name and text of each Python file in a folder of the control node.
-
-    :raises AnsibleActionFail: names the folder that has none, or the file that cannot be read.
-    """
+    """Name and text of each Python file in a folder of the control node. Raises AnsibleActionFail."""
     paths = sorted(glob.glob(os.path.join(glob.escape(source), "*.py")))
     if not paths:
         raise AnsibleActionFail(f"sources: there is no Python file in {source} on the control node")

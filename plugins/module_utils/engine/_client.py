@@ -98,7 +98,7 @@ class Engine:
         self._prefix: str | None = None
 
     def version(self) -> dict[str, t.Any]:
-        """The engine's own description of its version: `Version`, `ApiVersion`, `MinAPIVersion`, …"""
+        """The engine's own description of its version, such as `Version` and `ApiVersion`."""
         return t.cast("dict[str, t.Any]", self._json("GET", "/version", negotiated=False))
 
     def inspect(self, container: str) -> dict[str, t.Any] | None:
@@ -147,8 +147,10 @@ class Engine:
             return _file(tar, entry)
 
     def read_tree(self, container: str, path: str) -> dict[str, File]:
-        """All regular files below the directory `path` of a container, by their absolute names; empty if it is not
-        there. Symbolic links are not followed."""
+        """All regular files below the directory `path` of a container, by their absolute names; empty if it is not there.
+
+        Symbolic links are not followed.
+        """
         try:
             archive = self._archive(container, path)
         except EngineError as error:
@@ -234,8 +236,11 @@ class Engine:
     def _open(
         self, method: str, target: str, body: bytes | None = None, content_type: str = "application/json"
     ) -> tuple[socket.socket, bytes, int | None]:
-        """Sends a request and reads the head of its answer: the connection, what came of the body already, and how
-        many bytes of it are left; None where it goes on until the connection ends."""
+        """Sends a request and reads the head of its answer.
+
+        Returns the connection, what came of the body already, and how many bytes of it are left; None where it goes on
+        until the connection ends.
+        """
         head = [f"{method} {target} HTTP/1.0", "Host: docker"]
         if body is not None:
             head += [f"Content-Type: {content_type}", f"Content-Length: {len(body)}"]
@@ -265,8 +270,10 @@ class Engine:
         return connection, rest, left
 
     def _drain(self, connection: socket.socket, left: int | None) -> bytes:
-        """What is left of a body. No further than to its end, since an engine that has answered, and has not read the
-        padding behind an archive, may end the connection by a reset."""
+        """What is left of a body, and no further.
+
+        An engine that has answered, and has not read the padding behind an archive, may end the connection by a reset.
+        """
         chunks: list[bytes] = []
         try:
             while left is None or left > 0:

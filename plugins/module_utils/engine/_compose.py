@@ -1,9 +1,11 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes one container of a Compose project anew, just as it was made before: from the project and files that its labels
-name, and with its own image. Coolify's compose files take registry and tag from variables that may be set nowhere but
-in the script which made the container, so both are pinned to what it runs (fact 6).
+"""Makes one container of a Compose project anew, just as it was made before.
+
+That is from the project and files that its labels name, and with its own image. Coolify's compose files take registry
+and tag from variables that may be set nowhere but in the script which made the container, so both are pinned to what it
+runs (fact 6).
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ class Recipe(t.NamedTuple):
 def recipe(inspected: t.Mapping[str, t.Any], env_file: str) -> Recipe:
     """The recipe of a container, from its inspection. `env_file` is taken where its labels name none.
 
-    :raises ComposeError: it was not made by Compose, or its image has no tag that could be pinned.
+    Raises ComposeError where it was not made by Compose, or its image has no tag that could be pinned.
     """
     labels = inspected["Config"].get("Labels") or {}
     project, service = labels.get(_COMPOSE_LABEL + "project"), labels.get(_COMPOSE_LABEL + "service")
@@ -76,10 +78,7 @@ class Compose:
         self._environment = {**own, "DOCKER_HOST": f"unix://{socket}", **dict(made.variables)}
 
     def check_image(self, image_id: str) -> None:
-        """Refuses to go on where the new container would not run the same image, whose id is `image_id`.
-
-        :raises ComposeError: with the reason.
-        """
+        """Refuses a new container that would not run the same image, whose id is `image_id`. Raises ComposeError."""
         status, output = self._run("compose", *self._recipe.arguments, "config", "--images")
         if status != 0:
             raise ComposeError(f"cannot be re-created, since docker compose refuses its files: {output}")
@@ -92,10 +91,7 @@ class Compose:
             raise ComposeError(f"runs an image that is not named {self._recipe.image} any longer; run Coolify's upgrade.sh")
 
     def recreate(self) -> None:
-        """Makes the container anew, and no other; nothing is built or pulled.
-
-        :raises ComposeError: with compose's own words.
-        """
+        """Makes the container anew, and no other; nothing is built or pulled. Raises ComposeError."""
         up = ("up", "--detach", "--no-deps", "--no-build", "--pull", "never", "--force-recreate", self._recipe.service)
         status, output = self._run("compose", *self._recipe.arguments, *up)
         if status != 0:

@@ -1,8 +1,10 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether Coolify is deploying something. A deployment is a job inside the container `coolify` and ends with it (fact 35);
-one to this host shows as a container of Coolify's helper image, one to another host only in the instance's database.
+"""Whether Coolify is deploying something.
+
+A deployment is a job inside the container `coolify` and ends with it (fact 35); one to this host shows as a container of
+Coolify's helper image, one to another host only in the instance's database.
 """
 
 from __future__ import annotations
@@ -23,11 +25,9 @@ class UnknownError(Exception):
 
 
 def running(engine: _client.Engine, database: str) -> list[str]:
-    """What is being deployed, in words; empty if nothing is.
+    """What is being deployed, in words; empty if nothing is. `database` is the container of the instance's PostgreSQL.
 
-    :param database: the container of the instance's PostgreSQL.
-    :raises UnknownError: see there.
-    :raises EngineError: the engine does not answer.
+    Raises UnknownError and EngineError.
     """
     found = []
     for container in engine.containers(all=False):

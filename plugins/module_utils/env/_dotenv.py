@@ -1,10 +1,12 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Coolify's .env, key by key. Three programs read that file, each by a grammar of its own: phpdotenv 5 (Laravel, in the
-container), Docker Compose (``env_file`` and ``--env-file``), and the lines of Coolify's own upgrade.sh, which keeps the
-first of several lines with the same text before ``=`` (fact 5). An edit is made only where all three see the same
-single line for the key afterwards; every byte of what is not managed stays.
+"""Coolify's .env, key by key.
+
+Three programs read that file, each by a grammar of its own: phpdotenv 5 (Laravel, in the container), Docker Compose
+(``env_file`` and ``--env-file``), and the lines of Coolify's own upgrade.sh, which keeps the first of several lines with
+the same text before ``=`` (fact 5). An edit is made only where all three see the same single line for the key
+afterwards; every byte of what is not managed stays.
 
 The text is UTF-8 with ``surrogateescape`` throughout, so that bytes which are no UTF-8 come out as they went in.
 """
@@ -61,8 +63,10 @@ class Value(t.NamedTuple):
 
 
 class Statement(t.NamedTuple):
-    """A stretch of lines that phpdotenv takes as one, line ends included. `name` is None for comments and blanks;
-    `value` is None where the name stands alone."""
+    """A stretch of lines that phpdotenv takes as one, line ends included.
+
+    `name` is None for comments and blanks; `value` is None where the name stands alone.
+    """
 
     start: int
     end: int
@@ -72,10 +76,7 @@ class Statement(t.NamedTuple):
 
 
 def values(data: bytes) -> dict[str, str]:
-    """The variables that phpdotenv 5 reads from the bytes of a file, with nothing in the process environment.
-
-    :raises DotenvError: phpdotenv refuses the file.
-    """
+    """The variables that phpdotenv 5 reads from a file, with nothing in the process environment. Raises DotenvError."""
     found: dict[str, str] = {}
     for statement in statements(decode(data)):
         if statement.name is None:
@@ -91,8 +92,7 @@ def edit(data: bytes, changes: t.Mapping[str, str | None]) -> Edit:
     """`data` with one line for each key of `changes` where its first stood, or none for a key whose value is None.
 
     A key's only line is left alone where it says the wanted value already in a form that all readers understand alike.
-
-    :raises DotenvError: a value or the file does not allow it; nothing is changed then.
+    Raises DotenvError where a value or the file does not allow it.
     """
     lines = {key: render(key, value) for key, value in changes.items()}
     text = decode(data)
@@ -124,10 +124,7 @@ def edit(data: bytes, changes: t.Mapping[str, str | None]) -> Edit:
 
 
 def edited_keys(original: bytes, written: bytes) -> list[str]:
-    """The keys whose lines differ between two files, line ends aside, sorted.
-
-    :raises DotenvError: phpdotenv refuses one of the files.
-    """
+    """The keys whose lines differ between two files, line ends aside, sorted. Raises DotenvError."""
     old, new = _raw_lines(decode(original)), _raw_lines(decode(written))
     return sorted(key for key in {**old, **new} if old.get(key) != new.get(key))
 
@@ -135,7 +132,7 @@ def edited_keys(original: bytes, written: bytes) -> list[str]:
 def render(key: str, value: str | None) -> str | None:
     """The line, without its end, that all three readers take as `key` with `value`; None for no value.
 
-    :raises DotenvError: there is no such line.
+    Raises DotenvError where there is no such line.
     """
     if not re.match(r"[A-Za-z_][A-Za-z0-9_]*\Z", key):
         raise DotenvError(f"values: {key!r} is no name of a variable; use letters, digits and _ only")
@@ -153,10 +150,7 @@ def render(key: str, value: str | None) -> str | None:
 
 
 def statements(text: str) -> t.Iterator[Statement]:
-    """The file as phpdotenv divides it, without a byte order mark; together they are the whole text.
-
-    :raises DotenvError: phpdotenv refuses the file.
-    """
+    """The file as phpdotenv divides it, without a byte order mark; together they are the whole text. Raises DotenvError."""
     buffer: list[str] = []
     start = number = 0
     for number, (line, line_start, line_end) in enumerate(_lines(text, len(BOM) * text.startswith(BOM)), 1):

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Variables made effective: written into .env and taken over by the container, or, where either fails, as they were before.
+"""Variables made effective: written into .env and taken over by the container, or as they were before.
+
 A Coolify that runs with the old values is worth more than one that does not run.
 """
 
@@ -15,9 +16,9 @@ from . import _dotenv, _memory, _outline, _pusher, _recreation
 
 
 class Change(t.NamedTuple):
-    """What is to be done: the file's bytes, the keys that they differ in, what the container must have (None: must not),
-    and those of its keys that the running one has another value of.
+    """What is to be done: the file's bytes, and the keys that they differ in.
 
+    `expected` is what the container must have (None: must not), `pending` what of it the running one has another value of.
     `recovered`: an earlier write had been cut short. `removal`: all that is kept is to be forgotten in the end, and
     `kept`: there is something to forget.
     """
@@ -68,11 +69,9 @@ class Environment:
     def carry_out(self, change: Change, backup: bool, recreate: bool, timeout: float) -> float | None:
         """Do it. Returns the seconds that the re-creation took; None without one.
 
-        :param backup: whether to keep a copy of the file as it is.
-        :param recreate: whether the container, which was prepared for it, is to take over what is pending.
-        :param timeout: seconds until the new container must be healthy.
-        :raises RecreationError: it did not come up so; the file is as before, and the container made from it.
-        :raises ChangedMeanwhileError: somebody else wrote the file; nothing was overwritten.
+        `backup` keeps a copy of the file as it is. `recreate` lets the container, which was prepared for it, take over what
+        is pending; it must be healthy within `timeout` seconds. Raises RecreationError where it is not: the file is as
+        before then, and the container made from it; and ChangedMeanwhileError, with nothing overwritten.
         """
         remembered = self._memory.exists()
         self._file.recover()

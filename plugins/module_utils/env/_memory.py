@@ -1,8 +1,10 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a .env was there before the first edit, so that the edits can be taken back, also after Coolify's upgrade.sh has
-written the file anew in its own way (fact 5). Of what is not ours no value is kept: the file is full of secrets.
+"""What of a .env was there before the first edit, so that the edits can be taken back.
+
+Also after Coolify's upgrade.sh has written the file anew in its own way (fact 5). Of what is not ours no value is kept:
+the file is full of secrets.
 """
 
 from __future__ import annotations
@@ -14,10 +16,7 @@ from . import _dotenv, _outline
 
 
 class EnvMemory:
-    """The memory of the .env at `path`, in the directory `folder`.
-
-    Every method may raise OSError and KeptError.
-    """
+    """The memory of the .env at `path`, in the directory `folder`. Every method may raise OSError and KeptError."""
 
     def __init__(self, folder: str, path: str) -> None:
         self._entry = _kept.Entry(folder, "env", path)

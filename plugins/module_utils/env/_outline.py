@@ -12,8 +12,11 @@ from . import _dotenv
 
 
 class Outline(t.TypedDict):
-    """A file as `put_back` needs it, fit for JSON. `lines`: of each statement the name, None for comments and blanks, or,
-    where it is one of `keys`, name and text. `ends`: whether the last line has an end."""
+    """A file as `put_back` needs it, fit for JSON.
+
+    `lines` has of each statement the name, None for comments and blanks, or, where it is one of `keys`, name and text.
+    `ends` is whether the last line has an end.
+    """
 
     keys: list[str]
     lines: list[str | list[str] | None]
@@ -21,10 +24,7 @@ class Outline(t.TypedDict):
 
 
 def outline(data: bytes, keys: t.Collection[str]) -> Outline:
-    """What `put_back` needs of a file to give it back: the lines of `keys`, and of the others the names alone.
-
-    :raises DotenvError: phpdotenv refuses the file.
-    """
+    """The lines of `keys`, and of the others the names alone. Raises DotenvError."""
     text = _dotenv.decode(data)
     lines: list[str | list[str] | None] = []
     for statement in _dotenv.statements(text):
@@ -37,9 +37,7 @@ def put_back(data: bytes, before: Outline) -> bytes:
     """`data` with the lines of the outline's keys as they were in the file that it was made of.
 
     Byte for byte that file, if only lines of these keys were edited since. Else each line stands behind what it stood
-    behind, or where the first of its key stands now if that is nearer to what somebody put there since.
-
-    :raises DotenvError: phpdotenv refuses the file.
+    behind, or where the first of its key stands now if that is nearer to what somebody put there since. Raises DotenvError.
     """
     text, keys = _dotenv.decode(data), set(before["keys"])
     found = [(statement.name, text[statement.start : statement.end]) for statement in _dotenv.statements(text)]

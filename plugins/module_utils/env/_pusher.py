@@ -33,11 +33,9 @@ Values = t.Mapping[str, t.Optional[str]]
 def wanted(host: str, port: str, layout: str | None, present: t.Mapping[str, str], scheme_obeyed: bool) -> dict[str, str | None]:
     """Return what .env must say, None for a key that must not be in it.
 
-    :param host: where browsers look for the realtime server; empty: where they opened the page.
-    :param port: the port that they use there; empty: by the page's own rule (facts 7, 44).
-    :param layout: ``separate`` or ``bundled``; None where it is not known.
-    :param present: what .env says now.
-    :param scheme_obeyed: whether the backend takes PUSHER_SCHEME as the scheme of its own calls (facts 8, 43).
+    Browsers look for the realtime server at `host` (empty: where they opened the page) and `port` (empty: by the page's own
+    rule, facts 7, 44). `layout` is None where it is not known; `present` is what .env says now; `scheme_obeyed`, whether
+    the backend takes PUSHER_SCHEME as the scheme of its own calls (facts 8, 43).
     """
     scheme = present.get(SCHEME) or "http"
     keeps_scheme = scheme in ("http", "https") and not scheme_obeyed

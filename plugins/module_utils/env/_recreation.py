@@ -23,10 +23,7 @@ class RecreationError(Exception):
 
 
 class Container:
-    """The container `name` of the engine at `socket`, of a Coolify whose .env is `env_file`.
-
-    :raises EngineError: the engine does not answer.
-    """
+    """The container `name` of the engine at `socket`, of a Coolify whose .env is `env_file`. Raises EngineError."""
 
     def __init__(self, socket: str, name: str, env_file: str) -> None:
         self._socket = socket
@@ -46,10 +43,9 @@ class Container:
         return _client.environment(self._before or {})
 
     def prepare(self, docker: str) -> None:
-        """See that it can be made anew just as it was made, before anything is touched.
+        """See that it can be made anew just as it was made, before anything is touched; `docker` is the client's path.
 
-        :param docker: path of the Docker client.
-        :raises RecreationError: with the remedy.
+        Raises RecreationError with the remedy.
         """
         before = self._before or {}
         try:
@@ -61,8 +57,7 @@ class Container:
     def recreate(self, wanted: _pusher.Values, timeout: float) -> str:
         """Make the container anew and wait until it is healthy. Returns what went wrong, to follow its name, or "".
 
-        :param wanted: the variables that it must have then; None: must not have.
-        :param timeout: seconds until it must be healthy.
+        `wanted` are the variables that it must have then (None: must not have); it has `timeout` seconds for that.
         """
         if self._compose is None:
             raise ValueError("recreate goes after prepare")

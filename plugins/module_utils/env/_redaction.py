@@ -1,8 +1,9 @@
 # Copyright (c) 2026, selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes the values of secret variables out of what other programs say: compose quotes the line it cannot read, and a log
-may quote a connection string.
+"""Takes the values of secret variables out of what other programs say.
+
+Compose quotes the line it cannot read, and a log may quote a connection string.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def own_addresses(root: str = "/") -> list[str]:
 def global_addresses(if_inet6: str, bridges: t.Collection[str]) -> list[str]:
     """Return the IPv6 addresses by which others can find this machine, from the text of ``/proc/net/if_inet6``.
 
-    :param bridges: interfaces to leave out, such as those of containers.
+    `bridges` are left out, such as those of containers.
     """
     found = []
     for fields in map(str.split, if_inet6.splitlines()):

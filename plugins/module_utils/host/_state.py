@@ -57,8 +57,7 @@ def container_state(inspected: Json) -> dict[str, t.Any]:
 def layout(coolify: Json, has_reverb: t.Callable[[], bool]) -> str:
     """Return which layout the container ``coolify`` belongs to (fact 37): ``bundled`` or ``separate``.
 
-    :param coolify: its inspection.
-    :param has_reverb: whether it has a service of that name; asked only where its ports do not tell.
+    `coolify` is its inspection; whether it has a service Reverb is asked only where its ports do not tell.
     """
     offered = any(_client.offers(coolify, port) for port in (6001, 6002))
     return _pusher.BUNDLED if offered or has_reverb() else _pusher.SEPARATE

@@ -15,9 +15,7 @@ import os
 def write(path: str, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
     """Replaces the file; at no moment is it readable by more people than in the end.
 
-    :param mode: permission bits.
-    :param owner: numbers of user and group; None for those of this process.
-    :raises OSError:
+    `mode` holds the permission bits, `owner` the numbers of user and group; None for those of this process. Raises OSError.
     """
     descriptor = os.open(_candidate(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as target:

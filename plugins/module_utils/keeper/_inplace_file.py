@@ -105,7 +105,7 @@ class InPlaceFile:
     def write(self, before: bytes, after: bytes) -> None:
         """Overwrites `before`, which is what was read, with `after`.
 
-        :raises ChangedMeanwhileError: the file does not hold `before` any longer, or is another file by now.
+        Raises ChangedMeanwhileError where the file does not hold `before` any longer, or is another file by now.
         """
         self._keep(self._journal, _journal_text(before, after), None)
         try:

@@ -27,12 +27,9 @@ class KeptError(ValueError):
 
 
 class Entry:
-    """What is kept for one hop, or for one file of it, in the folder ``kept`` of the directory `folder`.
+    """What is kept for one `hop`, or for the file `path` of it, in the folder ``kept`` of the directory `folder`.
 
-    Args:
-        folder: directory of mode 0700, made with the first entry, and removed with the last thing in it.
-        hop: what the entry is for.
-        path: the file, where a hop may have several.
+    That has mode 0700, is made with the first entry, and removed with the last thing in it.
     """
 
     def __init__(self, folder: str, hop: str, path: str = "") -> None:

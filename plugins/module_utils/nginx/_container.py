@@ -162,8 +162,10 @@ def read(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_
 
 
 def template_of(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_conf.PATH) -> Snapshot | None:
-    """The template beside a container's http.conf, into which a block may have gone before its first start; None where
-    there is no template, or no http.conf beside it. Raises EngineError."""
+    """The template beside a container's http.conf, into which a block may have gone before its first start.
+
+    None where there is no template, or no http.conf beside it. Raises EngineError.
+    """
     file = engine.read_file(inspected["Id"], path + TEMPLATE)
     if file is None or engine.read_file(inspected["Id"], path) is None:
         return None
@@ -307,8 +309,7 @@ def _expectation(old: str, new: str) -> list[str]:
 
 
 def _sample(path: str) -> str:
-    """What to ask for: below a prefix something that no server knows, so that none has anything to do, and that no exact
-    location of somebody's takes."""
+    """What to ask for: below a prefix what no server knows, nor an exact location of somebody's takes."""
     return path + "-" if path.endswith("/") else path
 
 
@@ -323,8 +324,10 @@ def _port(text: str) -> int:
 
 
 def is_unrendered(snapshot: Snapshot) -> bool:
-    """Whether a running container has an http.conf that was rendered from nothing: not one directive in it, and some in
-    the template. So it comes where the template was being written at the very moment of the start."""
+    """Whether a running container's http.conf was rendered from nothing: no directive in it, and some in the template.
+
+    So it comes where the template was being written at the very moment of the start.
+    """
     template = snapshot.texts.get(snapshot.path + TEMPLATE)
     if not snapshot.running or template is None:
         return False
@@ -346,7 +349,7 @@ def _run(engine: _client.Engine, snapshot: Snapshot, script: str, *arguments: st
 
 
 def _words(output: str, candidate: str = "", path: str = "") -> str:
-    """nginx's own lines in one, with the candidate called by the name it was meant to get."""
+    """The lines of nginx's in one, with the candidate called by the name it was meant to get."""
     text = output.replace(candidate, path) if candidate else output
     lines = (_TIME_AND_PROCESS.sub("", line.strip()) for line in text.splitlines() if not _VERDICT.search(line))
     return " / ".join(line for line in lines if line) or "no reason given"

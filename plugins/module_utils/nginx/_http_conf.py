@@ -51,8 +51,10 @@ class Foreign(t.NamedTuple):
 
 
 class Result(t.NamedTuple):
-    """The new text; `adopted` are the locations taken over into the block, `paths` those that the block routes, and
-    `served` those that nginx serves without it."""
+    """The new text and what was found.
+
+    `adopted` are the locations taken over into the block, `paths` those that it routes, `served` what nginx has without it.
+    """
 
     text: str
     changed: bool
@@ -63,8 +65,11 @@ class Result(t.NamedTuple):
 
 
 class _Before(t.NamedTuple):
-    """What a block pushed aside: `pieces` are texts with their offsets in the file without the block, `no_newline` says
-    that the line break in front of the block is ours. All of it holds while the rest has this fingerprint."""
+    """What a block pushed aside. All of it holds while the rest of the file has this fingerprint.
+
+    `pieces` are texts with their offsets in the file without the block, `no_newline` says that the line break in front of
+    the block is ours.
+    """
 
     rest: str
     no_newline: bool
@@ -249,8 +254,7 @@ def _fingerprint(text: str) -> str:
 
 
 def _whole_lines(text: str, start: int, stop: int) -> tuple[int, int]:
-    """The range, grown over blanks to the start of its first line and past the end of its last one, where it is alone
-    there."""
+    """The range, grown over the blanks around it to whole lines, where it is alone in its first and last one."""
     line_start = text.rfind("\n", 0, start) + 1
     line_stop = text.find("\n", stop) + 1 or len(text)
     return (start if text[line_start:start].strip() else line_start, stop if text[stop:line_stop].strip() else line_stop)

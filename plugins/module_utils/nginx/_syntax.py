@@ -46,7 +46,7 @@ class Statement(t.NamedTuple):
         return self.words[0]
 
     def walk(self) -> t.Iterator[Statement]:
-        """This statement and all within it."""
+        """The statement and all within it."""
         yield self
         for inner in self.body or ():
             yield from inner.walk()

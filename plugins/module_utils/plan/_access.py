@@ -40,21 +40,10 @@ class _UnfitDomain(AccessError):
 
 
 class Choices(t.NamedTuple):
-    """What the user chose, by the roles' variables.
+    """What the user chose, by the roles' variables, which explain them.
 
-    :param access: one of ``MODES``.
-    :param domain: the instance's host name; empty for the one that Coolify's own file has (fact 12).
-    :param scheme: what browsers use on the domain, one of ``SCHEMES``.
-    :param trusted: who besides the tailnet may reach the published ports: CIDRs, or mappings of source and interface.
-    :param entrypoints: Traefik's entry points that carry the routes.
-    :param data_path: Coolify's folder on the host.
-    :param state: ``present``, or ``absent`` for taking everything back, which needs neither a domain nor Tailscale:
-        no value but this one is refused then, and what is not known is None.
-    :param tailscale_name: whether browsers on the tailnet are sent to the host's name there, not to its address.
-    :param resolver: what nginx asks for the realtime server's address.
-    :param read_timeout: seconds that a WebSocket may be silent before nginx ends it.
-    :param tunnel_manage: whether the tunnel's list is ours to change.
-    :param states: by hop, ``present`` or ``absent`` where it is another one than ``state``.
+    `state` absent is for taking everything back, which needs neither a domain nor Tailscale: no value but this one is
+    refused then, and what is not known is None. `states` has by hop what is another one than `state`.
     """
 
     access: str = "auto"
@@ -331,10 +320,7 @@ def _traefik_part(info: Facts, choices: Choices, mode: str | None, domain: Domai
 def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
     """Return everything that is wanted on this host: for every hop whether, or why not, and every value used for it.
 
-    :param info: what ``coolify_info`` returned.
-    :param tailscale: what ``tailscale_info`` returned below ``tailscale``.
-    :param chosen: `Choices`.
-    :raises AccessError: what is wrong, and the remedy.
+    From what ``coolify_info`` and ``tailscale_info`` returned, and the `Choices`. Raises AccessError with the remedy.
     """
     choices = Choices(**chosen)
     reasons = _left_out(choices)

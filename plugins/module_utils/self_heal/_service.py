@@ -48,14 +48,9 @@ class Change(t.NamedTuple):
 
 
 class Service:
-    """Installs and removes.
+    """Installs and removes the service of this `unit`, whose files' paths begin at `root`.
 
-    Args:
-        unit: name of the unit.
-        folder: directory that belongs to the service alone; what is in it and not wanted is removed.
-        kept: keeps what the service replaced.
-        run: how to start a process.
-        root: where paths begin; other than ``/`` in tests.
+    `folder` belongs to the service alone: what is in it and not wanted is removed. `kept` keeps what it replaced.
     """
 
     def __init__(self, unit: str, folder: str, kept: _kept.Entry, run: Run, root: str = "/") -> None:

@@ -50,8 +50,10 @@ _STOPPED = ("0", "137", "143")
 
 
 class Watch(t.NamedTuple):
-    """A running container whose routes are not proved yet: when to look again (monotonic seconds), and the how
-    manieth time that will be."""
+    """A running container whose routes are not proved yet.
+
+    When to look again (monotonic seconds), and the how manieth time that will be.
+    """
 
     due: float
     attempt: int

@@ -39,8 +39,11 @@ class Prepared(t.NamedTuple):
 
 
 class Outcome(t.NamedTuple):
-    """How a pass ended, and in words why; `foreign` are somebody else's locations on our paths, `prepared` is what the next
-    container of the same image can be given without being read first."""
+    """How a pass ended, and in words why.
+
+    `foreign` are somebody else's locations on our paths; `prepared` is what the next container of the same image can be
+    given without being read first.
+    """
 
     kind: str
     detail: str = ""
@@ -49,10 +52,10 @@ class Outcome(t.NamedTuple):
 
 
 def heal(engine: _client.Engine, settings: Settings, container: str, check: bool = False, late: bool = False) -> Outcome:
-    """Brings one container's nginx to the settings; with `check` it only says how that would end. `late`: the container has
-    had all the time that its start-up needs.
+    """Brings one container's nginx to the settings; with `check` it only says how that would end.
 
-    Raises EngineError and EngineUnavailable; all that nginx or the file refuses is an outcome.
+    `late`: the container has had all the time that its start-up needs. Raises EngineError and EngineUnavailable; all that
+    nginx or the file refuses is an outcome.
     """
     inspected = engine.inspect(container)
     if inspected is None:
@@ -113,11 +116,10 @@ def prepare(engine: _client.Engine, container: str, prepared: Prepared) -> Outco
 
 
 def learn(engine: _client.Engine, settings: Settings, container: str, known: t.Collection[str]) -> Prepared | None:
-    """What the next container of a running one's image can be given before its start, where that can be told for sure:
-    where http.conf was rendered from a template, and the template is the image's own but for our block. None also for an
-    image whose id is `known`.
+    """What the next container of a running one's image can be given before its start; None where that is not sure.
 
-    Raises EngineError and EngineUnavailable.
+    It is where http.conf was rendered from a template, and the template is the image's own but for our block. None also for
+    an image whose id is `known`. Raises EngineError and EngineUnavailable.
     """
     inspected = engine.inspect(container)
     if inspected is None or inspected.get("Image") in known:
@@ -183,7 +185,7 @@ def _prove(engine: _client.Engine, snapshot: _container.Snapshot, check: bool) -
 
 
 def _yield_to_nginx(engine: _client.Engine, snapshot: _container.Snapshot, complaint: str, check: bool) -> Outcome:
-    """nginx refuses what is there. If it would start without our block, the block goes: Coolify comes first."""
+    """Where nginx refuses what is there, and would start without our block, the block goes: Coolify comes first."""
     stock = _http_conf.remove(snapshot.text)
     if not stock.changed:
         return Outcome(REFUSED, f"nginx refuses its own configuration: {complaint}")
