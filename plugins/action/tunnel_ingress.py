@@ -31,19 +31,19 @@ class ActionModule(ActionBase):
             if content is None:
                 return {**result, **known, **answer}
             text = base64.b64decode(content).decode("utf-8", "surrogateescape")
+            path, digest = answer.pop("path"), answer.pop("digest")
             try:
                 edit = tunnel_list.edit(text, options["hostname"], options["rules"])
             except _ingress.IngressError as error:
-                path = answer["invocation"]["module_args"]["path"]
-                return {**result, "failed": True, "msg": f"{path}: {error}", "invocation": answer["invocation"]}
+                return {**result, **answer, "failed": True, "msg": f"{path}: {error}"}
             known = {
                 "rules": [rule._asdict() for rule in edit.rules],
                 "swallowed": [{"rule": rule._asdict(), "pages": pages} for rule, pages in edit.swallowed],
                 "by_hand": edit.by_hand,
             }
             if edit.text == text:
-                return {**result, **known, "swallowed": [], "changed": False, "invocation": answer["invocation"]}
-            asked = {**options, "splices": edit.splices, "digest": answer["digest"]}
+                return {**result, **known, **answer, "swallowed": []}
+            asked = {**options, "splices": edit.splices, "digest": digest}
             answer = self._execute_module(module_args=asked, task_vars=task_vars)
         if "content" not in answer:
             return {**result, **known, **answer}

@@ -181,7 +181,8 @@ def _ensure(module: AnsibleModule, file: _inplace_file.InPlaceFile) -> None:
     digest = hashlib.sha256(found).hexdigest()
     if present and digest != module.params["digest"]:
         # Not read yet, or changed by somebody else since: the control node looks at this, and comes back.
-        module.exit_json(changed=False, content=base64.b64encode(found).decode("ascii"), digest=digest)
+        content = base64.b64encode(found).decode("ascii")
+        module.exit_json(changed=False, content=content, digest=digest, path=module.params["path"])
     before = found.decode("utf-8", "surrogateescape")
     after = _ingress.spliced(_ingress.strip(before), module.params["splices"] or [])
     if after != before:
