@@ -16,7 +16,10 @@ RULES = [{"path": "^/terminal/ws$", "service": "http://127.0.0.1:6002"}]
 
 
 class Host:
-    """The file on a host, as tunnel_ingress shows it (no `invocation`: ansible-core 2.21 has none); it is another one for the first `busy` executions."""
+    """The file on a host, as the module tunnel_ingress shows it; it is another one for the first `busy` executions.
+
+    Without ``invocation``, as from ansible-core 2.21 on.
+    """
 
     def __init__(self, text, busy=0):
         self.text, self.busy, self.asked = text, busy, []
