@@ -15,22 +15,21 @@ from __future__ import annotations
 import errno
 import json
 import queue
-import re
 import socket
 import ssl
 import threading
 import time
 import typing as t
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from . import _diagnosis, _websocket
+from ._answers import SCHEMES, Fault, printable, refusal, request
 
 KINDS = ("terminal", "app", "http")
 EXPECTATIONS = ("open", "closed")
 
 #: A key that no Coolify has: the realtime server's refusal of it proves the route as well as a greeting does (fact 10).
 PROBE_KEY = "selfhosted-coolify-probe"
-_PUSHER_QUERY = "protocol=7&client=js&version=8.4.0&flash=false"
 _UNKNOWN_KEY = 4001
 #: How the terminal server closes: no cookies, token refused; it could not ask Coolify (fact 45).
 _TERMINAL_REFUSALS = (4401, 4403)
@@ -42,22 +41,9 @@ CLOSED_AFTER = 2.0
 #: What a thread may need to come back after the deadline.
 _GRACE = 0.1
 
-_SCHEMES = {"http": (False, 80), "ws": (False, 80), "https": (True, 443), "wss": (True, 443)}
-_LOGIN = re.compile(r"cloudflareaccess\.com|/cdn-cgi/access/login|/oauth2/|/outpost\.goauthentik|/authelia", re.I)
-_TUNNEL_DOWN = (520, 521, 522, 523, 524, 530)
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 Target = t.Mapping[str, t.Any]
-
-
-class _Fault(Exception):
-    """A target is not as expected. ``seen`` is for the table, ``detail`` completes the cause."""
-
-    def __init__(self, identifier: str, seen: str, detail: str = "") -> None:
-        super().__init__(identifier)
-        self.identifier = identifier
-        self.seen = seen
-        self.detail = detail
 
 
 class _Closed(Exception):
@@ -83,12 +69,12 @@ def validate(target: Target) -> SplitResult:
         _port = parts.port
     except ValueError as error:
         raise ValueError("url {!r} cannot be read: {}".format(target["url"], error)) from None
-    if parts.scheme not in _SCHEMES or not parts.hostname:
+    if parts.scheme not in SCHEMES or not parts.hostname:
         raise ValueError("url {!r} must begin with http, https, ws or wss, and name a host".format(target["url"]))
     if parts.username is not None or parts.fragment:
         raise ValueError("url must have no user, password or fragment")
     try:
-        _request(parts, target["kind"], PROBE_KEY, "")
+        request(parts, target["kind"], PROBE_KEY, "")
     except ValueError as error:
         raise ValueError("url {!r} cannot be asked for: {}".format(target["url"], error)) from None
     return parts
@@ -139,7 +125,7 @@ def _unresolved(target: Target, deadline: float) -> dict[str, t.Any]:
 
 def _tls_wanted(targets: t.Sequence[Target]) -> set[bool]:
     """Whether certificates are to be checked, by any target that has some: to read the system's takes a while."""
-    return {bool(target["validate_certs"]) for target in targets if _SCHEMES[urlsplit(target["url"]).scheme][0]}
+    return {bool(target["validate_certs"]) for target in targets if SCHEMES[urlsplit(target["url"]).scheme][0]}
 
 
 def _tls(checked: bool, authorities: str | None) -> ssl.SSLContext:
@@ -164,7 +150,7 @@ class _Probe:
         self._app_key = app_key
         self._context = context
         self._url = validate(target)
-        self._secure, default_port = _SCHEMES[self._url.scheme]
+        self._secure, default_port = SCHEMES[self._url.scheme]
         self._port = self._url.port or default_port
         self._phases: dict[str, float] = {}
         self._begin = self._mark = time.monotonic()
@@ -177,7 +163,7 @@ class _Probe:
             seen = self._open()
         except _Closed as closed:
             return self._finish(expected == "closed", closed.seen, closed.identifier, closed.detail)
-        except _Fault as fault:
+        except Fault as fault:
             # Whatever it is that answers: a port that was to be closed is open.
             if expected == "closed":
                 return self._finish(False, fault.seen, "CWT-601", "")
@@ -216,7 +202,7 @@ class _Probe:
         try:
             found = socket.getaddrinfo(host, self._port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise _Fault("CWT-811", "no address", _printable(str(host))) from error
+            raise Fault("CWT-811", "no address", printable(str(host))) from error
         self._passed("dns")
         closed = _Closed("CWT-902", "timed out")
         for number, (family, kind, protocol, _name, address) in enumerate(found):
@@ -232,7 +218,7 @@ class _Probe:
                 elif error.errno in _UNREACHABLE:
                     closed = _Closed("CWT-903", "no route")
                 else:
-                    closed = _Closed("CWT-902", "no connection", _printable(error.strerror or ""))
+                    closed = _Closed("CWT-902", "no connection", printable(error.strerror or ""))
             else:
                 self._passed("tcp")
                 return connection
@@ -250,24 +236,24 @@ class _Probe:
         try:
             secure.do_handshake()
         except socket.timeout:
-            raise _Fault("CWT-905", "no answer in TLS") from None
+            raise Fault("CWT-905", "no answer in TLS") from None
         except ssl.SSLCertVerificationError as error:
             # OpenSSL's codes: 9 not yet valid, 10 expired, 62 and 64 another name or address.
             identifier = {9: "CWT-821", 10: "CWT-821", 62: "CWT-822", 64: "CWT-822"}.get(error.verify_code, "CWT-823")
-            raise _Fault(identifier, "TLS refused", _printable(error.verify_message)) from error
+            raise Fault(identifier, "TLS refused", printable(error.verify_message)) from error
         except ConnectionError as error:
             raise _Closed("CWT-904", "reset") from error
         except ssl.SSLEOFError as error:
             raise _Closed("CWT-904", "closed") from error
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", "") or ""
-            raise _Fault("CWT-824", "TLS fails", _printable(str(reason).replace("_", " ").lower())) from error
+            raise Fault("CWT-824", "TLS fails", printable(str(reason).replace("_", " ").lower())) from error
         self._passed("tls")
         return secure
 
     def _talk(self, connection: socket.socket) -> str:
         key = None if self._target["kind"] == "http" else _websocket.new_key()
-        asked = _request(self._url, self._target["kind"], self._app_key or PROBE_KEY, key or "")
+        asked = request(self._url, self._target["kind"], self._app_key or PROBE_KEY, key or "")
 
         def read() -> bytes:
             connection.settimeout(self._left())
@@ -300,26 +286,26 @@ class _Probe:
 
     # -- what it means -------------------------------------------------------------------------------------------------
 
-    def _late(self) -> _Fault:
+    def _late(self) -> Fault:
         if self._status == 101:
             identifier = "CWT-938" if self._target["kind"] == "terminal" else "CWT-934"
-            return _Fault(identifier, "101, then silence")
+            return Fault(identifier, "101, then silence")
         if self._received:
-            return _Fault("CWT-906", "half an answer")
-        return _Fault("CWT-905", "no answer")
+            return Fault("CWT-906", "half an answer")
+        return Fault("CWT-905", "no answer")
 
     def _broken(self, kind: str, how: str = "closed") -> Exception:
         if self._status == 101:
             faults = {
-                _websocket.ENDED: _Fault("CWT-933", f"101, then {how}"),
-                _websocket.FRAME_TOO_LARGE: _Fault("CWT-932", "101, then too much"),
+                _websocket.ENDED: Fault("CWT-933", f"101, then {how}"),
+                _websocket.FRAME_TOO_LARGE: Fault("CWT-932", "101, then too much"),
             }
-            return faults.get(kind, _Fault("CWT-931", "101, then no frame"))
+            return faults.get(kind, Fault("CWT-931", "101, then no frame"))
         if kind == _websocket.HEADER_TOO_LARGE:
-            return _Fault("CWT-922", "endless header")
+            return Fault("CWT-922", "endless header")
         if kind == _websocket.ENDED and not self._received:
             return _Closed("CWT-904", how)
-        return _Fault("CWT-921", "no HTTP")
+        return Fault("CWT-921", "no HTTP")
 
     def _judge(self, answer: _websocket.Answer, key: str | None) -> str:
         status = answer.status
@@ -328,13 +314,13 @@ class _Probe:
                 return str(status)
         elif status == 101:
             if not _websocket.accepts(answer, key):
-                raise _Fault("CWT-923", "101, wrong handshake")
+                raise Fault("CWT-923", "101, wrong handshake")
             if answer.headers.get("sec-websocket-extensions") or answer.headers.get("sec-websocket-protocol"):
-                raise _Fault("CWT-924", "101, wrong handshake")
+                raise Fault("CWT-924", "101, wrong handshake")
             return "101"
         elif status == 401 and self._target["kind"] == "terminal" and "www-authenticate" not in answer.headers:
             return "401"
-        raise _refusal(answer, key is not None, self._url)
+        raise refusal(answer, key is not None, self._url)
 
     def _refused_by_terminal(self, reader: _websocket.Reader) -> str:
         """The bundled layout's terminal server lets everybody in and sends away who has no cookies (fact 45)."""
@@ -346,97 +332,30 @@ class _Probe:
                 if code in _TERMINAL_REFUSALS:
                     return f"101, closed {code}"
                 if code == _AUTH_FAILED:
-                    raise _Fault("CWT-119", f"101, closed {code}")
-                raise _Fault("CWT-933", f"101, closed {code}", f"code {code}")
-        raise _Fault("CWT-938", "101, then talk")
+                    raise Fault("CWT-119", f"101, closed {code}")
+                raise Fault("CWT-933", f"101, closed {code}", f"code {code}")
+        raise Fault("CWT-938", "101, then talk")
 
     def _greeting(self, reader: _websocket.Reader) -> str:
         message = reader.message()
         self._passed("frame")
         if message.opcode == _websocket.CLOSE:
             closed = _websocket.close_code(message)
-            raise _Fault("CWT-933", f"101, closed {closed}", f"code {closed}")
+            raise Fault("CWT-933", f"101, closed {closed}", f"code {closed}")
         try:
             event = json.loads(message.payload.decode("utf-8"))
             name, data = event["event"], event.get("data")
             code = (json.loads(data) if isinstance(data, str) else data or {}).get("code")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise _Fault("CWT-935", "101, then no greeting") from None
+            raise Fault("CWT-935", "101, then no greeting") from None
         if name == "pusher:connection_established":
             return "101 established"
         if name != "pusher:error" or isinstance(code, bool) or not isinstance(code, int):
-            raise _Fault("CWT-935", "101, then no greeting")
+            raise Fault("CWT-935", "101, then no greeting")
         if code == _UNKNOWN_KEY and self._app_key is None:
             return f"101 error {code}"
         # The message beside the code may repeat the key.
-        raise _Fault("CWT-936" if code == _UNKNOWN_KEY else "CWT-937", f"101 error {code}", f"code {code}")
-
-
-def _refusal(answer: _websocket.Answer, upgrade: bool, url: SplitResult) -> _Fault:
-    """What an HTTP status means in place of the upgrade."""
-    status = answer.status
-    location = answer.headers.get("location", "")
-    if _LOGIN.search(location):
-        return _Fault("CWT-831", f"{status} login page", _place(location))
-    if status in (301, 302, 303, 307, 308):
-        if upgrade and _same_site(location, url):
-            # Coolify's own pages send whoever is not logged in to another page.
-            return _Fault("CWT-912", f"{status} to a page", _place(location))
-        return _Fault("CWT-913", f"{status} redirect", _place(location))
-    if status == 404:
-        return _Fault("CWT-911" if upgrade else "CWT-917", "404")
-    if status in (401, 403):
-        return _Fault("CWT-916", str(status))
-    if status in (502, 503, 504):
-        return _Fault("CWT-914", str(status))
-    if status in _TUNNEL_DOWN:
-        return _Fault("CWT-832", str(status))
-    if upgrade and status in (400, 426):
-        return _Fault("CWT-915", str(status))
-    if upgrade and status == 200:
-        return _Fault("CWT-912", "200 page")
-    return _Fault("CWT-917", str(status), str(status))
-
-
-def _request(url: SplitResult, kind: str, app_key: str, websocket_key: str) -> bytes:
-    secure, default_port = _SCHEMES[url.scheme]
-    try:
-        name = str(url.hostname).encode("idna").decode("ascii") if not str(url.hostname).isascii() else url.hostname
-    except UnicodeError:
-        raise ValueError("its host is no host name") from None
-    host = f"[{name}]" if ":" in str(name) else str(name)
-    if url.port and url.port != default_port:
-        host += f":{url.port}"
-    path, query = url.path or "/", url.query
-    if kind == "app":
-        path, query = f"{path.rstrip('/')}/{quote(app_key, safe='')}", _PUSHER_QUERY
-    target = f"{path}?{query}" if query else path
-    origin = ("https://" if secure else "http://") + host
-    return _websocket.request(target, host, origin, None if kind == "http" else websocket_key)
-
-
-def _same_site(location: str, url: SplitResult) -> bool:
-    try:
-        parts = urlsplit(location)
-        if not parts.netloc:
-            return True
-        return (parts.scheme in ("https", "wss"), parts.hostname) == (_SCHEMES[url.scheme][0], url.hostname)
-    except ValueError:
-        return False
-
-
-def _place(location: str) -> str:
-    """A redirect's address without its query, which may carry tokens."""
-    try:
-        parts = urlsplit(location)
-        return "to " + _printable(f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.netloc else parts.path)
-    except ValueError:
-        return ""
-
-
-def _printable(text: str) -> str:
-    """What others sent, safe to be shown on a terminal, and short."""
-    return "".join(character for character in text if character.isascii() and character.isprintable())[:120]
+        raise Fault("CWT-936" if code == _UNKNOWN_KEY else "CWT-937", f"101 error {code}", f"code {code}")
 
 
 def _result(

@@ -1,0 +1,101 @@
+# Copyright (c) 2026, selfhosted.coolify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a handshake asks for, and what an answer in place of the upgrade means.
+
+Private to this collection: no stability is promised to anybody outside it.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, quote, urlsplit
+
+from . import _websocket
+
+#: Whether a URL's scheme is encrypted, and its port where it names none.
+SCHEMES = {"http": (False, 80), "ws": (False, 80), "https": (True, 443), "wss": (True, 443)}
+_PUSHER_QUERY = "protocol=7&client=js&version=8.4.0&flash=false"
+_LOGIN = re.compile(r"cloudflareaccess\.com|/cdn-cgi/access/login|/oauth2/|/outpost\.goauthentik|/authelia", re.I)
+_TUNNEL_DOWN = (520, 521, 522, 523, 524, 530)
+
+
+class Fault(Exception):
+    """A target is not as expected. ``seen`` is for the table, ``detail`` completes the cause."""
+
+    def __init__(self, identifier: str, seen: str, detail: str = "") -> None:
+        super().__init__(identifier)
+        self.identifier = identifier
+        self.seen = seen
+        self.detail = detail
+
+
+def request(url: SplitResult, kind: str, app_key: str, websocket_key: str) -> bytes:
+    """Return the bytes to send.
+
+    :raises ValueError: says what of the URL cannot be asked for.
+    """
+    secure, default_port = SCHEMES[url.scheme]
+    try:
+        name = str(url.hostname).encode("idna").decode("ascii") if not str(url.hostname).isascii() else url.hostname
+    except UnicodeError:
+        raise ValueError("its host is no host name") from None
+    host = f"[{name}]" if ":" in str(name) else str(name)
+    if url.port and url.port != default_port:
+        host += f":{url.port}"
+    path, query = url.path or "/", url.query
+    if kind == "app":
+        path, query = f"{path.rstrip('/')}/{quote(app_key, safe='')}", _PUSHER_QUERY
+    target = f"{path}?{query}" if query else path
+    origin = ("https://" if secure else "http://") + host
+    return _websocket.request(target, host, origin, None if kind == "http" else websocket_key)
+
+
+def refusal(answer: _websocket.Answer, upgrade: bool, url: SplitResult) -> Fault:
+    """Return what an HTTP status means in place of the upgrade."""
+    status = answer.status
+    location = answer.headers.get("location", "")
+    if _LOGIN.search(location):
+        return Fault("CWT-831", f"{status} login page", _place(location))
+    if status in (301, 302, 303, 307, 308):
+        if upgrade and _same_site(location, url):
+            # Coolify's own pages send whoever is not logged in to another page.
+            return Fault("CWT-912", f"{status} to a page", _place(location))
+        return Fault("CWT-913", f"{status} redirect", _place(location))
+    if status == 404:
+        return Fault("CWT-911" if upgrade else "CWT-917", "404")
+    if status in (401, 403):
+        return Fault("CWT-916", str(status))
+    if status in (502, 503, 504):
+        return Fault("CWT-914", str(status))
+    if status in _TUNNEL_DOWN:
+        return Fault("CWT-832", str(status))
+    if upgrade and status in (400, 426):
+        return Fault("CWT-915", str(status))
+    if upgrade and status == 200:
+        return Fault("CWT-912", "200 page")
+    return Fault("CWT-917", str(status), str(status))
+
+
+def _same_site(location: str, url: SplitResult) -> bool:
+    try:
+        parts = urlsplit(location)
+        if not parts.netloc:
+            return True
+        return (parts.scheme in ("https", "wss"), parts.hostname) == (SCHEMES[url.scheme][0], url.hostname)
+    except ValueError:
+        return False
+
+
+def _place(location: str) -> str:
+    """A redirect's address without its query, which may carry tokens."""
+    try:
+        parts = urlsplit(location)
+        return "to " + printable(f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.netloc else parts.path)
+    except ValueError:
+        return ""
+
+
+def printable(text: str) -> str:
+    """Return what others sent, safe to be shown on a terminal, and short."""
+    return "".join(character for character in text if character.isascii() and character.isprintable())[:120]
