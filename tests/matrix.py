@@ -1,15 +1,19 @@
-"""Every promised release of ansible-core: the unit tests on its Python, and site, verify and remove against one lab host.
+"""Every promised release of ansible-core: unit and sanity tests on its Python; site, verify and remove on one lab host.
 
     .venv/bin/python tests/matrix.py [--only LINE] [--prefix matrix] [--keep]
 
-Prints the table that stands in docs/versions.md. Exit status 1 where a cell is not as it should be.
+Prints the table, and writes it into docs/versions.md where all were run. Exit status 1 where a cell is not as it should
+be.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import subprocess
 import sys
+import time
 import typing as t
 from pathlib import Path
 
@@ -18,9 +22,12 @@ sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "tests")]  # each has a 
 
 import conftest as e2e  # noqa: E402
 import cores  # noqa: E402
+import run as stages  # noqa: E402
 
-COLUMNS = ("ansible-core", "Python", "unit tests", "site.yml", "again", "verify.yml", "remove.yml")
+COLUMNS = ("ansible-core", "Python", "unit tests", "sanity", "site.yml", "again", "verify.yml", "remove.yml")
 DUAL = {"coolify_access": "dual"}
+PAGE = ROOT / "docs" / "versions.md"
+BLOCK = re.compile(r"(?s)(<!-- BEGIN make matrix -->\n).*(<!-- END make matrix -->)")
 
 
 def unit_tests(commands: Path) -> str:
@@ -34,6 +41,19 @@ def unit_tests(commands: Path) -> str:
     )
     if done.returncode:
         print(done.stdout[-3000:])
+    return "ok" if done.returncode == 0 else "FAILED"
+
+
+def sanity(commands: Path, python: str) -> str:
+    """Run this release's own sanity tests on the collection."""
+    stages.prepare_sanity()
+    done = subprocess.run(
+        [str(commands / "ansible-test"), "sanity", "--requirements", "--python", python.rpartition(".")[0], "--color", "no"],
+        cwd=stages.SANITY, env={**os.environ, **stages.sanity_environment(), "PATH": f"{commands}:{os.environ['PATH']}"},
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+    )
+    if done.returncode:
+        print((done.stdout + done.stderr)[-3000:])
     return "ok" if done.returncode == 0 else "FAILED"
 
 
@@ -57,6 +77,7 @@ def row(lab: e2e.Lab, line: str) -> t.Sequence[str]:
         cores.CORES[line][0],
         python,
         unit_tests(commands),
+        sanity(commands, python),
         played(lab, "site.yml", commands, **DUAL),
         played(lab, "site.yml", commands, changes=False, **DUAL),
         played(lab, "verify.yml", commands, **DUAL),
@@ -67,6 +88,14 @@ def row(lab: e2e.Lab, line: str) -> t.Sequence[str]:
 def table(rows: t.Sequence[t.Sequence[str]]) -> str:
     lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
     return "\n".join("| {} |".format(" | ".join(line)) for line in lines)
+
+
+def written(lab: e2e.Lab, text: str) -> None:
+    """Put the table into the page, with when and where it was made."""
+    system = lab.shell('. /etc/os-release; echo "$PRETTY_NAME"').strip()
+    image = lab.shell("docker inspect --format '{{.Config.Image}}' coolify").strip()
+    where = f"Run on {time.strftime('%Y-%m-%d')} against one host with {system} and Coolify {image.rpartition(':')[2]}:"
+    PAGE.write_text(BLOCK.sub(lambda found: f"{found[1]}\n{where}\n\n{text}\n\n{found[2]}", PAGE.read_text()))
 
 
 def main() -> int:
@@ -82,6 +111,8 @@ def main() -> int:
         for line in options.only or cores.CORES:
             rows.append(row(lab, line))
             print(" ".join(rows[-1]), flush=True)
+        if not options.only:
+            written(lab, table(rows))
     finally:
         if not options.keep:
             lab.down()

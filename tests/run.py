@@ -163,7 +163,9 @@ def prepare_sanity() -> None:
     copy_checkout(SANITY)
     cache = SANITY_HOME / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
-    (cache / "get_pip_24_2.py").write_text(PIP_BOOTSTRAP)
+    # As the releases of ansible-core name it, by the pip that they want: 2.17, 2.18 and 2.19, since 2.20.
+    for wanted in ("23_1_2", "24_2", "25_2"):
+        (cache / f"get_pip_{wanted}.py").write_text(PIP_BOOTSTRAP)
 
 
 def sanity_environment() -> dict[str, str]:

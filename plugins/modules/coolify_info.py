@@ -29,15 +29,12 @@ options:
     description: Path of cloudflared's configuration file, for a tunnel that is managed on the host.
     type: path
     default: /etc/cloudflared/config.yml
-  nginx_resolver:
-    description: The resolver that the routes in the container's nginx should have, to tell whether they are current.
-    type: str
-    default: 127.0.0.11
-  nginx_read_timeout:
+  nginx:
     description:
-      - The seconds of silence that the routes in the container's nginx should allow, to tell whether they are current.
-    type: int
-    default: 86400
+      - What M(selfhosted.coolify.nginx_snippet) is given of C(resolver) and C(read_timeout), to tell whether the routes in the
+        container's nginx are current.
+    type: dict
+    default: {}
 seealso:
   - module: selfhosted.coolify.tailscale_info
   - plugin: selfhosted.coolify.access_plan
@@ -234,8 +231,7 @@ def main() -> None:
             "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
             "data_path": {"type": "path", "default": "/data/coolify"},
             "tunnel_config": {"type": "path", "default": "/etc/cloudflared/config.yml"},
-            "nginx_resolver": {"type": "str", "default": "127.0.0.11"},
-            "nginx_read_timeout": {"type": "int", "default": 86400},
+            "nginx": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
@@ -243,8 +239,7 @@ def main() -> None:
         _client.Engine(module.params["docker_socket"]),
         data_path=module.params["data_path"],
         tunnel_config=module.params["tunnel_config"],
-        resolver=module.params["nginx_resolver"],
-        read_timeout=module.params["nginx_read_timeout"],
+        nginx=module.params["nginx"],
     )
     module.exit_json(changed=False, **discovery.facts())
 

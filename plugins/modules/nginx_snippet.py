@@ -112,8 +112,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "container": {"type": "str", "default": "coolify"},
-            "resolver": {"type": "str", "default": _routes.RESOLVER},
-            "read_timeout": {"type": "int", "default": _routes.READ_TIMEOUT},
+            "resolver": {"type": "str", "default": _routes.DEFAULT.resolver},
+            "read_timeout": {"type": "int", "default": _routes.DEFAULT.read_timeout},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
         },
@@ -179,7 +179,8 @@ def _treated_template(
 def _wanted(engine: _client.Engine, snapshot: _container.Snapshot, params: dict[str, t.Any]) -> _http_conf.Result:
     if params["state"] == "absent":
         return _http_conf.remove(snapshot.text)
-    return _container.wanted(engine, snapshot, params["resolver"], params["read_timeout"])
+    settings = _routes.settings({name: params[name] for name in _routes.Settings._fields})
+    return _container.wanted(engine, snapshot, settings)
 
 
 def _returned(result: _http_conf.Result, before: str, reloaded: bool) -> dict[str, t.Any]:

@@ -22,7 +22,7 @@ import oracles
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import conftest  # noqa: F401 - makes the collection importable
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _http_conf  # isort: skip
+from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _http_conf, _routes  # isort: skip
 
 PATHS = {"/terminal/ws": ("=", 6002), "/app/": ("^~", 6001), "/apps/": ("^~", 6001)}
 MARK = "$http_x_coolify_websocket_block"
@@ -92,7 +92,7 @@ def text_of(chance: random.Random) -> tuple[str, bool]:
     text = text.replace("\n", newline)
     if not broken and chance.random() < 0.3:
         with contextlib.suppress(_http_conf.HttpConfError):
-            text = _http_conf.apply(text, read_timeout=chance.randrange(1, 9)).text
+            text = _http_conf.apply(text, _routes.Settings(read_timeout=chance.randrange(1, 9))).text
         text += chance.choice(["", "", chance.choice(COMMENTS), "charset utf-8;\n"]) if "charset" not in text else ""
     return text, broken
 

@@ -77,16 +77,14 @@ class Discovery:
         tunnel_config: str = "/etc/cloudflared/config.yml",
         root: str = "/",
         run: Run = run,
-        resolver: str = _routes.RESOLVER,
-        read_timeout: int = _routes.READ_TIMEOUT,
+        nginx: t.Mapping[str, t.Any] | None = None,
     ) -> None:
         self._engine = engine
         self._data_path = data_path.rstrip("/")
         self._tunnel_config = tunnel_config
         self._root = root
         self._run = run
-        self._resolver = resolver
-        self._read_timeout = read_timeout
+        self._nginx_settings = nginx or {}
 
     def facts(self) -> Json:
         """Return everything that the module ``coolify_info`` documents."""
@@ -279,7 +277,7 @@ class Discovery:
             return facts
         try:
             snapshot = _container.read(self._engine, dict(coolify))
-            wanted = _container.wanted(self._engine, snapshot, resolver=self._resolver, read_timeout=self._read_timeout)
+            wanted = _container.wanted(self._engine, snapshot, _routes.settings(self._nginx_settings))
             present = _http_conf.is_treated(snapshot.text)
         except (_container.NginxError, _client.EngineError, _routes.HttpConfError) as problem:
             facts["error"] = str(problem)

@@ -173,12 +173,7 @@ def template_of(engine: _client.Engine, inspected: dict[str, t.Any], path: str =
     return Snapshot(inspected["Id"], False, name, file, {name: file.data.decode("latin-1")})
 
 
-def wanted(
-    engine: _client.Engine,
-    snapshot: Snapshot,
-    resolver: str = _routes.RESOLVER,
-    read_timeout: int = _routes.READ_TIMEOUT,
-) -> _http_conf.Result:
+def wanted(engine: _client.Engine, snapshot: Snapshot, settings: _routes.Settings = _routes.DEFAULT) -> _http_conf.Result:
     """What http.conf should say, after asking nginx, where it runs, which paths it serves without our block.
 
     Raises HttpConfError and EngineError.
@@ -186,7 +181,7 @@ def wanted(
     ours = _http_conf.paths(snapshot.text)
     others = [route for route in _routes.ROUTES if route.path not in ours]
     asked = served(engine, snapshot, others) if snapshot.running and others else {}
-    return _http_conf.apply(snapshot.text, resolver, read_timeout, snapshot.texts, asked)
+    return _http_conf.apply(snapshot.text, settings, snapshot.texts, asked)
 
 
 def served(engine: _client.Engine, snapshot: Snapshot, routes: t.Iterable[_routes.Route]) -> dict[str, bool]:

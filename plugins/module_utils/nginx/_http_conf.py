@@ -19,7 +19,7 @@ import re
 import typing as t
 
 from . import _routes, _syntax
-from ._routes import READ_TIMEOUT, RESOLVER, ROUTES, HttpConfError, Route
+from ._routes import ROUTES, HttpConfError, Route
 
 PATH = "/etc/nginx/site-opts.d/http.conf"
 
@@ -86,19 +86,16 @@ class _Block(t.NamedTuple):
 
 def apply(
     text: str,
-    resolver: str = RESOLVER,
-    read_timeout: int = READ_TIMEOUT,
+    settings: _routes.Settings = _routes.DEFAULT,
     includes: t.Mapping[str, str] | None = None,
     served: t.Mapping[str, bool] | None = None,
 ) -> Result:
     """http.conf with the routes in it, but for those whose path is served, or bears the name of somebody's location.
 
-    `includes` maps absolute file names to their text, for every ``include`` in http.conf. `resolver` is one or more
-    addresses, separated by blanks; `read_timeout` is in seconds. `served` tells of paths that our block does
-    not route whether the running nginx answers there as the realtime server does, as far as it could be asked.
+    `includes` maps absolute file names to their text, for every ``include`` in http.conf. `served` tells of paths that our
+    block does not route whether the running nginx answers there as the realtime server does, as far as it could be asked.
     Raises HttpConfError.
     """
-    _routes.validate(resolver, read_timeout)
     served = served or {}
     statements, blocks = _read(text)
     others = [statement for statement in statements if not _inside(statement, blocks)]
@@ -111,7 +108,7 @@ def apply(
     wanted = [route for route in ROUTES if route.path not in taken]
     base = remove(text).text
     adopted = [statement for statement in _read(base)[0] if any(_is_copy(statement, route) for route in wanted)]
-    result = _append(base, adopted, wanted, resolver, read_timeout) if wanted else base
+    result = _append(base, adopted, wanted, settings) if wanted else base
     names = [" ".join(copy.words) for copy in copies if any(_is_copy(copy, route) for route in wanted)]
     return Result(result, result != text, names, foreign, [route.path for route in wanted], kept)
 
@@ -204,7 +201,7 @@ def _inside(statement: _syntax.Statement, blocks: t.Sequence[_Block]) -> bool:
 
 
 def _append(
-    text: str, copies: t.Sequence[_syntax.Statement], routes: t.Iterable[Route], resolver: str, read_timeout: int
+    text: str, copies: t.Sequence[_syntax.Statement], routes: t.Iterable[Route], settings: _routes.Settings
 ) -> str:
     pieces: list[tuple[int, str]] = []
     rest, position = "", 0
@@ -221,7 +218,7 @@ def _append(
     lines = [_BEGIN, _NOTE]
     if no_newline or pieces:
         lines += _remembered(_Before(_fingerprint(rest), no_newline, tuple(pieces)))
-    lines += _routes.locations(routes, resolver, read_timeout)
+    lines += _routes.locations(routes, settings)
     lines += [_END, ""]
     return rest + (eol if no_newline else "") + eol.join(lines)
 

@@ -10,8 +10,6 @@ import ipaddress
 import re
 import typing as t
 
-RESOLVER = "127.0.0.11"
-READ_TIMEOUT = 86400
 UPSTREAM = "coolify-realtime"
 
 
@@ -39,7 +37,40 @@ class HttpConfError(ValueError):
     """http.conf cannot be edited safely, or an option's value is refused. The message says what to do."""
 
 
-def locations(routes: t.Iterable[Route], resolver: str, read_timeout: int) -> list[str]:
+class Settings(t.NamedTuple):
+    """What the user sets of the routes, by the names that the module nginx_snippet has for it.
+
+    `resolver` is one or more addresses, separated by blanks; `read_timeout` is in seconds.
+    """
+
+    resolver: str = "127.0.0.11"
+    read_timeout: int = 86400
+
+
+DEFAULT = Settings()
+
+
+def settings(given: t.Mapping[str, t.Any]) -> Settings:
+    """The settings of these names; nothing in them reaches beyond the place where it stands. Raises HttpConfError."""
+    unknown = sorted(set(given) - set(Settings._fields))
+    if unknown:
+        raise HttpConfError(f"{unknown[0]}: there is no such setting; there are {', '.join(Settings._fields)}")
+    # The command line, and templates of ansible-core before 2.19, give every value as text.
+    numbers = {name: int(value) for name, value in given.items() if isinstance(value, str) and value.isdecimal()}
+    found = Settings(**{**given, **numbers})
+    for address in str(found.resolver).split(" "):
+        match = re.fullmatch(r"([0-9.]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", address)
+        try:
+            ipaddress.ip_address(match.group(1).strip("[]") if match else address + "?")
+        except ValueError as error:
+            raise HttpConfError(f"resolver: {address!r} must be an IP address, as 127.0.0.11 or [fd00::1]:53") from error
+    seconds = found.read_timeout
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 < seconds <= 2147483:
+        raise HttpConfError(f"read_timeout: {seconds!r} must be a number of seconds from 1 to 2147483")
+    return found
+
+
+def locations(routes: t.Iterable[Route], settings: Settings) -> list[str]:
     """The lines of the routes' locations, each of which knows the fingerprint of them all."""
     lines: list[str] = []
     for route in routes:
@@ -47,7 +78,7 @@ def locations(routes: t.Iterable[Route], resolver: str, read_timeout: int) -> li
             f'if ({_PROBE_VARIABLE} = "@") {{ return 204; }}',
             # The name in a variable is looked up per connection, not when nginx starts (fact 4); without `valid`
             # nginx would keep an address for the 600 s that Docker's resolver gives it.
-            f"resolver {resolver} valid=1s ipv6=off;",
+            f"resolver {settings.resolver} valid=1s ipv6=off;",
             "resolver_timeout 5s;",
             f"set $coolify_websocket_upstream {UPSTREAM};",
             f"proxy_pass http://$coolify_websocket_upstream:{route.port};",
@@ -59,8 +90,8 @@ def locations(routes: t.Iterable[Route], resolver: str, read_timeout: int) -> li
             "proxy_set_header X-Real-IP $remote_addr;",
             "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
             "proxy_connect_timeout 5s;",
-            f"proxy_read_timeout {read_timeout}s;",
-            f"proxy_send_timeout {read_timeout}s;",
+            f"proxy_read_timeout {settings.read_timeout}s;",
+            f"proxy_send_timeout {settings.read_timeout}s;",
             "proxy_socket_keepalive on;",
             "proxy_buffering off;",
         ]
@@ -76,15 +107,3 @@ def locations(routes: t.Iterable[Route], resolver: str, read_timeout: int) -> li
 
 def _indented(lines: t.Iterable[str]) -> list[str]:
     return [f"    {line}" for line in lines]
-
-
-def validate(resolver: str, read_timeout: int) -> None:
-    """Refuses what could reach beyond the place where a value stands. Raises HttpConfError."""
-    for address in resolver.split(" ") if resolver else [""]:
-        match = re.fullmatch(r"([0-9.]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", address)
-        try:
-            ipaddress.ip_address(match.group(1).strip("[]") if match else address + "?")
-        except ValueError as error:
-            raise HttpConfError(f"resolver: {address!r} must be an IP address, as 127.0.0.11 or [fd00::1]:53") from error
-    if isinstance(read_timeout, bool) or not isinstance(read_timeout, int) or not 0 < read_timeout <= 2147483:
-        raise HttpConfError(f"read_timeout: {read_timeout!r} must be a number of seconds from 1 to 2147483")

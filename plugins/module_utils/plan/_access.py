@@ -54,8 +54,7 @@ class Choices(t.NamedTuple):
     data_path: str = "/data/coolify"
     state: str = "present"
     tailscale_name: bool = False
-    resolver: str = _routes.RESOLVER
-    read_timeout: t.Any = _routes.READ_TIMEOUT
+    nginx: t.Mapping[str, t.Any] = {}
     tunnel_manage: bool = True
     states: t.Mapping[str, str] = {}
 
@@ -260,15 +259,10 @@ def _trusted_by_user(extra: t.Any) -> list[dict[str, str | None]]:
         raise AccessError(f"coolify_firewall_{error}.") from None
 
 
-def _seconds(value: t.Any) -> t.Any:
-    # The command line gives every value as text.
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
-
-
-def _check_nginx(choices: Choices) -> None:
-    """What nginx_snippet would refuse."""
+def _nginx(given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The settings of the container's nginx, where nginx_snippet would not refuse them."""
     try:
-        _routes.validate(str(choices.resolver), _seconds(choices.read_timeout))
+        return _routes.settings(given)._asdict()
     except _routes.HttpConfError as error:
         raise AccessError(f"coolify_nginx_{error}.") from None
 
@@ -333,7 +327,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
             check_host(info)
         access = _choose("coolify_access", choices.access, MODES)
         scheme = _choose("coolify_access_scheme", choices.scheme, SCHEMES)
-        _check_nginx(choices)
+        nginx = _nginx(choices.nginx)
         _entrypoints(choices.entrypoints)
         try:
             site, origin = _domain(info, choices.domain, scheme)
@@ -350,7 +344,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         if not absent:
             raise
         choices = Choices(state="absent", data_path=str(choices.data_path))
-        mode, why, site, tailnet, allowed = None, str(error), None, None, []
+        mode, why, site, tailnet, allowed, nginx = None, str(error), None, None, [], _nginx({})
         traefik = _traefik_part(info, choices, mode, site, reasons["traefik"] or "There is nobody to come in.")
     ports = _ports(info)
     guarded = [port for port in (ports["app"], ports["terminal"]) if port]
@@ -366,11 +360,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         "tailscale": tailnet,
         "ports": ports,
         "pusher": _hop(reasons["pusher"], environment=variables),
-        "nginx": _hop(
-            reasons["nginx"],
-            resolver=str(choices.resolver),
-            read_timeout=_seconds(choices.read_timeout),
-        ),
+        "nginx": _hop(reasons["nginx"], settings=nginx),
         "self_heal": _hop(reasons["self_heal"]),
         "traefik": traefik,
         "firewall": _hop(unguarded, ports=guarded, trusted=allowed),

@@ -67,7 +67,7 @@ def heal(engine: _client.Engine, settings: Settings, container: str, check: bool
             if late and not check:
                 _container.render_again(engine, snapshot)
             return Outcome(STARTING, "http.conf is empty: it is being rendered, or was rendered from nothing")
-        wanted = _container.wanted(engine, snapshot, settings.resolver, settings.read_timeout)
+        wanted = _container.wanted(engine, snapshot, settings.nginx)
     except _container.NotRendered as reason:
         return Outcome(STARTING, str(reason))
     except (_container.NginxError, _routes.HttpConfError) as error:
@@ -129,7 +129,7 @@ def learn(engine: _client.Engine, settings: Settings, container: str, known: t.C
         return None
     try:
         stock = _http_conf.remove(template.text).text
-        wanted = _http_conf.apply(stock, settings.resolver, settings.read_timeout)
+        wanted = _http_conf.apply(stock, settings.nginx)
     except _routes.HttpConfError:
         return None
     file = template.file._replace(data=wanted.text.encode("latin-1"))

@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import typing as t
 
+from .nginx import _routes
+
 
 class Settings(t.NamedTuple):
-    """`read_timeout` is in seconds; the other values are those of the module nginx_snippet."""
+    """`nginx` is what the user sets of the routes."""
 
     container: str
     path: str
-    resolver: str
-    read_timeout: int
+    nginx: _routes.Settings
     docker_socket: str
 
 
@@ -23,5 +24,4 @@ def load(path: str) -> Settings:
     """Reads the role's file. Raises OSError, and ValueError, KeyError or TypeError for a file that was damaged."""
     with open(path, encoding="utf-8") as source:
         values = json.load(source)
-    # A number that came through a template of ansible-core before 2.19 is text.
-    return Settings(**{**values, "read_timeout": int(values["read_timeout"])})
+    return Settings(**{**values, "nginx": _routes.settings(values["nginx"])})

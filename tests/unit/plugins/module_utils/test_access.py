@@ -233,7 +233,7 @@ def test_a_last_slash_of_the_folder_is_nothing() -> None:
 
 
 def test_a_number_that_the_command_line_gave_as_text() -> None:
-    assert _access.plan(host(), TAILSCALE, read_timeout="3600")["mode"] == "domain"
+    assert _access.plan(host(), TAILSCALE, nginx={"read_timeout": "3600"})["mode"] == "domain"
 
 
 def test_a_host_that_publishes_neither_port_has_nothing_to_put_in_the_tunnels_list() -> None:
@@ -392,9 +392,9 @@ def test_a_state_that_is_none(hop: str) -> None:
             ["/srv/source/.env", "coolify_data_path", "backup"],
         ),
         (host(), TAILSCALE, {"data_path": "data/coolify"}, ["coolify_data_path", "data/coolify", "absolute"]),
-        (host(), TAILSCALE, {"resolver": "127.0.0.11; x"}, ["coolify_nginx_resolver", "'127.0.0.11;'", "IP address"]),
-        (host(), TAILSCALE, {"read_timeout": 0}, ["coolify_nginx_read_timeout", "seconds"]),
-        (host(), TAILSCALE, {"read_timeout": "1h"}, ["coolify_nginx_read_timeout", "1h", "seconds"]),
+        (host(), TAILSCALE, {"nginx": {"resolver": "127.0.0.11; x"}}, ["coolify_nginx_resolver", "'127.0.0.11;'", "IP address"]),
+        (host(), TAILSCALE, {"nginx": {"read_timeout": 0}}, ["coolify_nginx_read_timeout", "seconds"]),
+        (host(), TAILSCALE, {"nginx": {"read_timeout": "1h"}}, ["coolify_nginx_read_timeout", "1h", "seconds"]),
         (
             host(proxy={"kind": "traefik", "version": "2.10.7"}),
             TAILSCALE,

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
 from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _nft_rules
 from ansible_collections.selfhosted.coolify.plugins.module_utils.host import _discovery
-from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _http_conf
+from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _http_conf, _routes
 from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access
 
 SECRETS = ["base64:c2VjcmV0", "pusher-key", "pusher-secret", "db-password"]
@@ -279,8 +279,8 @@ def test_a_foreign_location_in_an_included_file_is_told(root: Path) -> None:
 
 def test_routes_with_another_timeout_are_not_current(root: Path) -> None:
     engine = Engine()
-    engine.files[_http_conf.PATH] = _http_conf.apply(HTTP_CONF, read_timeout=60).text.encode()
-    discovery = _discovery.Discovery(engine, root=str(root), run=System(), read_timeout=60)
+    engine.files[_http_conf.PATH] = _http_conf.apply(HTTP_CONF, _routes.Settings(read_timeout=60)).text.encode()
+    discovery = _discovery.Discovery(engine, root=str(root), run=System(), nginx={"read_timeout": "60"})
     assert discovery.facts()["managed"]["nginx"]["current"] is True
     assert facts(root, engine)["managed"]["nginx"]["current"] is False
 

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _http_conf as http_conf
-from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _syntax
+from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _routes, _syntax
 
 STOCK = """\
 listen 8080 default_server;
@@ -72,14 +72,14 @@ def test_no_upstream_is_resolved_when_nginx_starts():
 
 
 def test_options_reach_every_route():
-    text = http_conf.apply(STOCK, resolver="10.0.0.2 [fd00::2]:53", read_timeout=17).text
+    text = http_conf.apply(STOCK, _routes.Settings(resolver="10.0.0.2 [fd00::2]:53", read_timeout=17)).text
     assert text.count("resolver 10.0.0.2 [fd00::2]:53 valid=1s") == 3
     assert text.count("proxy_read_timeout 17s;") == 3
 
 
 def test_a_changed_option_changes_the_block_in_place_and_its_fingerprint():
     first = http_conf.apply(STOCK)
-    second = http_conf.apply(first.text, read_timeout=17)
+    second = http_conf.apply(first.text, _routes.Settings(read_timeout=17))
     assert second.changed
     assert second.text.count("# BEGIN") == 1
     assert http_conf.fingerprint(first.text) != http_conf.fingerprint(second.text)
@@ -254,7 +254,7 @@ def test_the_block_in_a_text_is_known():
     assert http_conf.is_treated(treated)
     assert http_conf.paths(treated) == ["/terminal/ws", "/app/", "/apps/"]
     assert not http_conf.apply(treated).changed
-    assert http_conf.apply(treated, read_timeout=5).changed
+    assert http_conf.apply(treated, _routes.Settings(read_timeout=5)).changed
     assert http_conf.apply(treated.replace("86400s", "5s")).changed
 
 
@@ -265,6 +265,7 @@ def test_the_block_in_a_text_is_known():
         ({"resolver": "dns.example"}, "resolver"),
         ({"resolver": ""}, "resolver"),
         ({"resolver": "127.0.0.11\n"}, "resolver"),
+        ({"redad_timeout": 1}, "read_timeout"),
         ({"read_timeout": 0}, "read_timeout"),
         ({"read_timeout": True}, "read_timeout"),
         ({"read_timeout": "1s; }"}, "read_timeout"),
@@ -272,7 +273,7 @@ def test_the_block_in_a_text_is_known():
 )
 def test_a_value_that_could_leave_its_place_is_refused(options, named):
     with pytest.raises(http_conf.HttpConfError, match=named):
-        http_conf.apply(STOCK, **options)
+        _routes.settings(options)
 
 
 FOREIGN_TEXT = st.text(alphabet=st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=12)
