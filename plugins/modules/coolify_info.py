@@ -90,7 +90,7 @@ coolify:
         name: {type: str, description: Name of the container.}
         state: {type: str, description: State as the engine calls it., sample: running}
         health: {type: str, description: "Result of its health check, or null where it has none.", sample: healthy}
-    environment: {type: dict, description: Those of the keys named in RV(env_file.values) that the container was created with.}
+    environment: {type: dict, description: Those of the keys named in RV(env_file.variables) that the container was created with.}
 env_file:
   description: Coolify's C(.env) on the host.
   returned: always
@@ -98,7 +98,7 @@ env_file:
   contains:
     path: {type: str, description: Path of the file.}
     exists: {type: bool, description: Whether it can be read.}
-    values:
+    variables:
       description:
         - Its values as Laravel reads them, of the keys E(PUSHER_HOST), E(PUSHER_PORT), E(PUSHER_SCHEME),
           E(PUSHER_BACKEND_HOST), E(PUSHER_BACKEND_PORT), E(TERMINAL_PROTOCOL), E(TERMINAL_HOST) and E(TERMINAL_PORT)

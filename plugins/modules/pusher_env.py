@@ -114,7 +114,7 @@ changed_keys:
   type: list
   elements: str
   sample: [PUSHER_HOST, PUSHER_PORT]
-values:
+variables:
   description:
     - What the file says after the run, for the PUSHER_ and TERMINAL_ variables that browsers see.
     - A variable that is not set is null.
@@ -234,7 +234,7 @@ def _ensure(
     module.exit_json(
         changed=change.after != change.before or change.recovered or change.kept or recreated,
         changed_keys=change.keys,
-        values={key: found.get(key) for key in sorted(_dotenv.NON_SECRET_KEYS)},
+        variables={key: found.get(key) for key in sorted(_dotenv.NON_SECRET_KEYS)},
         backup_file=file.latest_backup(),
         pending=[] if recreated else change.pending,
         recreated=recreated,

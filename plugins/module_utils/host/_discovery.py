@@ -208,7 +208,7 @@ class Discovery:
                 values = _dotenv.values(data)
             except ValueError as problem:
                 error = str(problem)
-        return {"path": path, "exists": data is not None, "values": _without_secrets(values), "error": error}
+        return {"path": path, "exists": data is not None, "variables": _without_secrets(values), "error": error}
 
     def _domain(self, kind: str) -> dict[str, str] | None:
         traefik = self._data_path + "/proxy/dynamic/coolify.yaml"

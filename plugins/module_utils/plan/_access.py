@@ -214,7 +214,7 @@ def environment(
         host, port = domain["host"], str(domain["port"])
     elif mode == "tailscale" and tailnet is not None:
         host, port = tailnet["host"], str(app_port)
-    present = (info.get("env_file") or {}).get("values") or {}
+    present = (info.get("env_file") or {}).get("variables") or {}
     obeyed = (info.get("coolify") or {}).get("pusher_scheme_obeyed", True)
     return _pusher.wanted(host, port, info.get("layout"), present, bool(obeyed))
 

@@ -284,7 +284,7 @@ def _environment(found: Rows, plan: Json, info: Json) -> None:
     if not plan["pusher"]["wanted"]:
         found.left_out("environment", file["path"])
         return
-    values = file["values"]
+    values = file["variables"]
     differing = {key for key in wanted if (values.get(key) or "") != (wanted[key] or "")}
     backend = differing & {_pusher.BACKEND_HOST, _pusher.BACKEND_PORT}
     detail = ", ".join(f"{key} is {_value(values.get(key))}, should be {_value(wanted[key])}" for key in sorted(differing))
@@ -305,7 +305,7 @@ def _environment(found: Rows, plan: Json, info: Json) -> None:
 
 
 def _running_environment(found: Rows, plan: Json, info: Json) -> None:
-    values, running = info["env_file"]["values"], info["coolify"]["environment"]
+    values, running = info["env_file"]["variables"], info["coolify"]["environment"]
     wanted = plan["pusher"]["environment"]
     expected = {key: values.get(key) or "" for key in wanted}
     stale = _pusher.differing(expected, {key: running.get(key) or "" for key in expected})

@@ -221,8 +221,8 @@ def test_a_plan_follows_from_it(root: Path) -> None:
 
 def test_no_secret_is_returned(root: Path) -> None:
     found = facts(root)
-    assert found["env_file"]["values"] == {"PUSHER_HOST": "203.0.113.7", "PUSHER_PORT": "6001"}
-    assert found["coolify"]["environment"] == found["env_file"]["values"]
+    assert found["env_file"]["variables"] == {"PUSHER_HOST": "203.0.113.7", "PUSHER_PORT": "6001"}
+    assert found["coolify"]["environment"] == found["env_file"]["variables"]
     text = json.dumps(found)
     assert [secret for secret in SECRETS if secret in text] == []
 

@@ -83,7 +83,7 @@ def no_path_rules(info: Info, _plan: Info) -> None:
 
 def everywhere(info: Info, **values: str) -> None:
     """In .env, and in the container that was made from it."""
-    info["env_file"]["values"].update(values)
+    info["env_file"]["variables"].update(values)
     info["coolify"]["environment"].update(values)
 
 
@@ -101,8 +101,8 @@ def address_changed(info: Info, plan: Info) -> None:
     values = {"PUSHER_HOST": "100.64.0.2", "PUSHER_PORT": "6001", "PUSHER_SCHEME": "http"}
     plan["mode"] = "tailscale"
     plan["pusher"]["environment"] = values
-    info["env_file"]["values"] = dict(values, PUSHER_HOST="100.64.0.99")
-    info["coolify"]["environment"] = info["env_file"]["values"]
+    info["env_file"]["variables"] = dict(values, PUSHER_HOST="100.64.0.99")
+    info["coolify"]["environment"] = info["env_file"]["variables"]
 
 
 def setting(value: t.Any, *path: t.Any) -> t.Callable[[Info, Info], None]:
@@ -141,7 +141,7 @@ STATE_FAULTS: dict[str, tuple[str, t.Callable[[Info, Info], None]]] = {
     "CWT-303": (
         "environment",
         lambda info, _plan: [
-            put(info, "203.0.113.9", *way, "PUSHER_HOST") for way in (("env_file", "values"), ("coolify", "environment"))
+            put(info, "203.0.113.9", *way, "PUSHER_HOST") for way in (("env_file", "variables"), ("coolify", "environment"))
         ],
     ),
     "CWT-304": ("environment", lambda info, _plan: everywhere(info, PUSHER_SCHEME="https")),
