@@ -105,7 +105,7 @@ class Compose:
         # A session of its own, and a file instead of a pipe: were this run killed, compose would still finish what it
         # began, instead of leaving Coolify removed and not made again.
         with tempfile.TemporaryFile() as output:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 [self._docker, *arguments],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

@@ -51,7 +51,7 @@ def run(argv: t.Sequence[str]) -> tuple[int, str, str]:
     if program is None:
         return 127, "", f"{argv[0]} is not installed"
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # pylint: disable=ansible-bad-function
             [program, *argv[1:]],
             capture_output=True,
             check=False,
