@@ -130,7 +130,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules, _ufw_files
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules, _policy, _ufw_files
 from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _kept
 
 
@@ -142,7 +142,7 @@ def default_route_bridges() -> list[str]:
                 texts.append(file.read())
         except FileNotFoundError:
             texts.append("")
-    return [name for name in _nft_rules.default_route_interfaces(*texts) if _host.is_bridge(name)]
+    return [name for name in _host.default_route_interfaces(*texts) if _host.is_bridge(name)]
 
 
 def differences(
@@ -172,7 +172,7 @@ Outcome = t.Tuple[_host.State, t.List[t.Dict[str, str]], bool, t.List[str]]
 def present(module: AnsibleModule, firewall: _host.Firewall) -> Outcome:
     outside = [*module.params["outside_interfaces"], *default_route_bridges()]
     try:
-        policy = _nft_rules.policy(module.params["ports"], module.params["trusted"], outside)
+        policy = _policy.policy(module.params["ports"], module.params["trusted"], outside)
     except ValueError as error:
         module.fail_json(msg=str(error))
     text = _nft_rules.text(policy)

@@ -199,6 +199,24 @@ def locked(wanted: bool = True) -> Iterator[None]:
         os.close(folder)
 
 
+def default_route_interfaces(ipv4_routes: str, ipv6_routes: str) -> list[str]:
+    """The interfaces that carry a default route of the main table.
+
+    Args:
+        ipv4_routes: text of ``/proc/net/route``.
+        ipv6_routes: text of ``/proc/net/ipv6_route``; empty where IPv6 is off.
+    """
+    names = set()
+    for fields in map(str.split, ipv4_routes.splitlines()[1:]):
+        if len(fields) >= 8 and fields[1] == "00000000" and fields[7] == "00000000":
+            names.add(fields[0])
+    for fields in map(str.split, ipv6_routes.splitlines()):
+        # The kernel lists its own "unreachable" default on lo where no real one exists.
+        if len(fields) == 10 and fields[0] == "0" * 32 and fields[1] == "00" and fields[9] != "lo":
+            names.add(fields[9])
+    return sorted(names)
+
+
 def is_bridge(interface: str) -> bool:
     """Whether the host has a bridge of that name."""
     return os.path.isdir(f"/sys/class/net/{interface}/bridge")

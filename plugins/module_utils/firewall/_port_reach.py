@@ -17,7 +17,7 @@ import re
 import shlex
 from typing import Any, Iterable, Mapping, Sequence
 
-from . import _nft_rules, _ufw_rules
+from . import _policy, _ufw_rules
 
 EVERYONE = "everyone"
 FAMILIES = ("ipv4", "ipv6")
@@ -106,7 +106,7 @@ def _trusted(trusted: Iterable[Mapping[str, Any]], family: str) -> Iterable[str]
     for entry in trusted:
         if entry["source"] is None or _family(entry["source"]) == family:
             network = None if entry["source"] is None else ipaddress.ip_network(entry["source"])
-            yield _nft_rules.describe(_nft_rules.Trusted(entry["interface"], network))
+            yield _policy.describe(_policy.Trusted(entry["interface"], network))
 
 
 def _allowed(rules: Iterable[Mapping[str, Any]], port: int, family: str) -> list[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from ..env import _pusher
-from ..firewall import _nft_rules
+from ..firewall import _policy
 from ..host import _versions
 from ..nginx import _routes
 from ..proxy import _traefik
@@ -254,7 +254,7 @@ def _trusted_by_user(extra: t.Any) -> list[dict[str, str | None]]:
                 "{interface: eth1}, or both in one."
             )
     try:
-        return _nft_rules.as_options(_nft_rules.policy([_pusher.APP_PORT], given).trusted)
+        return _policy.as_options(_policy.policy([_pusher.APP_PORT], given).trusted)
     except ValueError as error:
         raise AccessError(f"coolify_firewall_{error}.") from None
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules, _policy
 
 TAILNET = [{"source": "100.64.0.0/10", "interface": "tailscale0"}]
-RULES = _nft_rules.ruleset([6001, 6002], TAILNET)
+RULES = _nft_rules.text(_policy.policy([6001, 6002], TAILNET))
 LISTING = (Path(__file__).parent / "nft" / "1.1.3.json").read_text()
 NO_TABLE = (1, "", "Error: No such file or directory\nlist table inet coolify_websocket")
 FILES = ("etc/coolify-websocket/firewall.nft", "systemd/system/nftables.service.d/coolify-websocket.conf")
@@ -192,3 +192,22 @@ def test_one_run_at_a_time(host, monkeypatch):
     os.close(other)
     with _host.locked():
         pass
+
+
+def test_default_routes_of_both_families():
+    ipv4 = (
+        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+        "vmbr0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+        "docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
+        # The lower half of everything, as VPNs route it, is no default route.
+        "tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0\n"
+    )
+    zero = "0" * 32
+    ipv6 = (
+        f"{zero} 00 {zero} 00 fe80000000000000000000000000000a 00000400 00000001 00000000 00000003     eth1\n"
+        f"fe80{'0' * 28} 40 {zero} 00 {zero} 00000100 00000001 00000000 00000001     eth0\n"
+        f"{zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n"
+    )
+    assert _host.default_route_interfaces(ipv4, ipv6) == ["eth1", "vmbr0"]
+    assert _host.default_route_interfaces(ipv4, "") == ["vmbr0"]
+    assert _host.default_route_interfaces("", "") == []
