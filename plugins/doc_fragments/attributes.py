@@ -34,3 +34,13 @@ attributes:
     support: full
     description: Changes nothing, so a second run is no different.
 """
+
+    KEPT = r"""
+options:
+  state_dir:
+    description:
+      - The folder on the host for what was there before, backups, and what must survive a cut, readable by its owner only.
+      - It is removed with the last thing in it.
+    type: path
+    default: /var/lib/coolify-websocket
+"""

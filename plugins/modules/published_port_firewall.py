@@ -24,6 +24,7 @@ requirements:
   - nft (package nftables) on the host, 0.9.3 or newer
 extends_documentation_fragment:
   - selfhosted.coolify.attributes
+  - selfhosted.coolify.attributes.kept
 options:
   ports:
     description:
@@ -61,12 +62,6 @@ options:
     type: str
     choices: [leave, rules, enable]
     default: leave
-  state_dir:
-    description:
-      - The folder on the host for what was there before, readable by its owner only.
-      - It is removed with the last thing in it.
-    type: path
-    default: /var/lib/coolify-websocket
   state:
     description:
       - V(present) closes the ports; V(absent) removes table, unit and files.

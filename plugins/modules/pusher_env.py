@@ -25,6 +25,7 @@ description:
     container's log, without secrets.
 extends_documentation_fragment:
   - selfhosted.coolify.attributes
+  - selfhosted.coolify.attributes.kept
   - selfhosted.coolify.docker
 options:
   path:
@@ -52,12 +53,6 @@ options:
       - The newest five are kept.
     type: bool
     default: true
-  state_dir:
-    description:
-      - The folder on the host for backups and for what the file was before, readable by its owner only.
-      - It is removed with the last thing in it.
-    type: path
-    default: /var/lib/coolify-websocket
   container:
     description: Coolify's container. Where there is none, the file alone is edited.
     type: str

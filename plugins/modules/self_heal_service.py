@@ -16,6 +16,7 @@ description:
     with O(state=absent).
 extends_documentation_fragment:
   - selfhosted.coolify.attributes
+  - selfhosted.coolify.attributes.kept
 options:
   sources:
     description:
@@ -48,12 +49,6 @@ options:
     description: The directory that belongs to the service alone. What is in it and not in O(files) is removed.
     type: path
     default: /usr/local/lib/coolify-websocket
-  state_dir:
-    description:
-      - The folder on the host for what was there before, readable by its owner only.
-      - It is removed with the last thing in it.
-    type: path
-    default: /var/lib/coolify-websocket
   state:
     description: Whether the service is installed, enabled and running, or not there at all.
     type: str

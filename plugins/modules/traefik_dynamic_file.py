@@ -20,6 +20,7 @@ description:
   - Says which other files in the folder are not valid YAML, and leaves them alone.
 extends_documentation_fragment:
   - selfhosted.coolify.attributes
+  - selfhosted.coolify.attributes.kept
 options:
   path:
     description: The file, with the ending C(.yaml) or C(.yml). Its folder must exist.
@@ -35,12 +36,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  state_dir:
-    description:
-      - The folder on the host for what was there before, readable by its owner only.
-      - It is removed with the last thing in it.
-    type: path
-    default: /var/lib/coolify-websocket
 seealso:
   - name: Traefik's file provider
     description: How Traefik reads the folder.

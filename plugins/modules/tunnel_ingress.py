@@ -25,6 +25,7 @@ description:
   - The connector is not restarted. Do that on change, and mind that a restart cuts open connections.
 extends_documentation_fragment:
   - selfhosted.coolify.attributes
+  - selfhosted.coolify.attributes.kept
 options:
   path:
     description:
@@ -62,11 +63,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  state_dir:
-    description:
-      - The folder on the host for what must survive a cut during the write. It is removed with the last thing in it.
-    type: path
-    default: /var/lib/coolify-websocket
   splices:
     description: What changes, and where. Filled in on the control node.
     type: list

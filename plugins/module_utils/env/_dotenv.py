@@ -141,12 +141,14 @@ def render(key: str, value: str | None) -> str | None:
     if not value.isprintable():
         # upgrade.sh works line by line, and the other two treat control characters differently.
         raise DotenvError(f"values: the value of {key} holds a control character or a line break; leave it out")
-    if _PLAIN.fullmatch(value):
-        return f"{key}={value}"
-    if not re.search(r"['\"\\]", value):
-        return f"{key}='{value}'"
+    return _forms(key, value)[0]
+
+
+def _forms(key: str, value: str) -> list[str]:
+    """The lines, the plainest first, that every reader takes alike."""
     escaped = re.sub(r'[\\"$]', r"\\\g<0>", value)
-    return f'{key}="{escaped}"'
+    forms = [f"{key}={value}"] if _PLAIN.fullmatch(value) else []
+    return [*forms, *([] if re.search(r"['\"\\]", value) else [f"{key}='{value}'"]), f'{key}="{escaped}"']
 
 
 def statements(text: str) -> t.Iterator[Statement]:
@@ -278,13 +280,7 @@ def eol_of(*texts: str) -> str:
 
 def _says(body: str, key: str, value: str) -> bool:
     """Whether a line has `value` in one of the forms that every reader takes alike, maybe with a comment behind it."""
-    escaped = re.sub(r'[\\"$]', r"\\\g<0>", value)
-    forms = [f'{key}="{escaped}"']
-    if _PLAIN.fullmatch(value):
-        forms.append(f"{key}={value}")
-    if not re.search(r"['\"\\]", value):
-        forms.append(f"{key}='{value}'")
-    return any(body.startswith(form) and _REST_OF_LINE.fullmatch(body, len(form)) for form in forms)
+    return any(body.startswith(form) and _REST_OF_LINE.fullmatch(body, len(form)) for form in _forms(key, value))
 
 
 def _append(body: str, line: str, eol: str) -> tuple[str, str]:
