@@ -83,7 +83,6 @@ def test_ways_in(entry, rule):
     assert rules_of(ruleset([6001], [entry]), "decide")[2:] == [rule, 'counter name "refused" drop']
 
 
-
 @pytest.mark.parametrize("listing", LISTINGS, ids=lambda path: path.stem)
 def test_reads_the_running_table(listing):
     read = _nft_rules.parse(listing.read_text())
