@@ -13,12 +13,14 @@ import cgroups
 import docker
 import edge
 import engine
+import images
 import inventory
 import limits
 import machines
 import paths
 import pki
 import provision
+import tailnet
 from docker.models.containers import Container
 from products import Products, build
 from progress import LabError, say
@@ -92,6 +94,8 @@ def _written_files(around: machines.Surroundings) -> None:
     for part in around.parts:
         if part.domain:
             pki.server_certificate(folder / "certs", part.domain)
+        elif part.role == "control":
+            pki.server_certificate(folder / "control", part.name)
     text = "".join(f"nameserver {server}\n" for server in around.resolvers)
     resolver = folder / "resolv.conf"
     # A bind mount follows the inode: an unchanged file is left as it is.
@@ -107,8 +111,13 @@ def _servers(client: docker.DockerClient, around: machines.Surroundings, product
             certificates = paths.written(around.prefix) / "certs"
             machines.ensure(client, part, products.edge, around, {"binds": edge.binds(certificates)})
         elif part.role == "control" and products.control:
-            command = [f"-name={part.name}", f"-tailnet={around.prefix}.tailnet.test"]
-            control = machines.ensure(client, part, products.control, around, {"command": command})
+            folder = paths.written(around.prefix) / "control"
+            extra = {
+                "command": tailnet.control_command(part.name, f"{around.prefix}.tailnet.test"),
+                "binds": [f"{folder}:{tailnet.CERTIFICATES}:ro"],
+                "certificate": images.digest(folder / f"{part.name}.pem"),
+            }
+            control = machines.ensure(client, part, products.control, around, extra)
     return control
 
 

@@ -49,7 +49,8 @@ def server_certificate(folder: Path, domain: str) -> None:
             return
     ca = trustme.CA.from_pem(certificate, (paths.LAB / "ca-key.pem").read_bytes())
     # Cloudflare's certificates also cover the names beside the domain, where applications are.
-    made = ca.issue_cert(domain, "*." + domain.partition(".")[2])
+    parent = domain.partition(".")[2]
+    made = ca.issue_cert(domain, *[f"*.{parent}"] * bool(parent))
     write_private(folder / f"{domain}.key", made.private_key_pem.bytes())
     write_private(target, b"".join(part.bytes() for part in made.cert_chain_pems))
 

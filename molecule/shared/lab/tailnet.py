@@ -17,6 +17,7 @@ from progress import LabError, say
 from topology import Part
 
 CONTROL_PORT = 8080
+CERTIFICATES = "/certificates"
 _JOINED = "/var/lib/tailscale/lab-control"
 _WITHIN = 40.0
 _INTERFACE = "tailscale0"
@@ -36,6 +37,12 @@ def control_image(client: docker.DockerClient) -> str:
             images.build(client, tag, context)
         images.prune(client, "control", keep=tag)
     return tag
+
+
+def control_command(name: str, tailnet: str) -> list[str]:
+    """Return the options of the control server, whose certificate lies in CERTIFICATES."""
+    file = f"{CERTIFICATES}/{name}"
+    return [f"-name={name}", f"-tailnet={tailnet}", f"-certificate={file}.pem", f"-key={file}.key"]
 
 
 def stand_in(client: docker.DockerClient, machine: Container, part: Part, around: machines.Surroundings) -> None:

@@ -22,11 +22,15 @@ import (
 const (
 	controlPort = 8080
 	relayPort   = 8443
+	// Where a node goes that lost its connection and dialled again within two minutes, as at a boot with Docker.
+	retryPort = 443
 )
 
 func main() {
 	name := flag.String("name", "", "name or address under which the nodes reach this machine")
 	tailnet := flag.String("tailnet", "tailnet.test", "domain of the tailnet")
+	certificate := flag.String("certificate", "", "file with the certificate for that name")
+	certificateKey := flag.String("key", "", "file with its key")
 	flag.Parse()
 
 	quiet := func(string, ...any) {}
@@ -58,5 +62,8 @@ func main() {
 			}},
 		}}},
 	}
+	go func() {
+		log.Fatal(http.ListenAndServeTLS(fmt.Sprintf(":%d", retryPort), *certificate, *certificateKey, control))
+	}()
 	log.Fatal(http.ListenAndServe(fmt.Sprintf(":%d", controlPort), control))
 }
