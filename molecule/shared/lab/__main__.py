@@ -11,6 +11,7 @@ import docker.errors
 import engine
 import hostimages
 import lab
+import machines
 import products
 import versions
 from progress import LabError
@@ -49,6 +50,13 @@ def _parser() -> argparse.ArgumentParser:
             default=["bookworm"],
             choices=["bookworm", "trixie"],
             help="systems whose modules run on this machine's Python 3.8 (default: bookworm)",
+        )
+        one.add_argument(
+            "--sudo",
+            nargs="+",
+            default=[],
+            choices=list(hostimages.SYSTEMS),
+            help=f"systems that Ansible reaches as {machines.USER}, who has sudo, and without pipelining (default: none)",
         )
         one.add_argument(
             "--var",
@@ -105,6 +113,7 @@ def _wanted(options: argparse.Namespace) -> Wanted:
         tailnet=not options.no_tailnet,
         no_domain=tuple(options.no_domain),
         python38=tuple(options.python38),
+        sudo=tuple(options.sudo),
         scheme=options.scheme,
         version=dict(options.coolify).get("", versions.NEWEST),
         by_system=tuple((system, version) for system, version in options.coolify if system),

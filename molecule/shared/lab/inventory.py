@@ -8,7 +8,7 @@ from typing import Any
 
 import paths
 import pki
-from machines import Surroundings
+from machines import USER, Surroundings
 from topology import Part
 
 
@@ -47,6 +47,8 @@ def write(around: Surroundings, pythons: dict[str, str], variables: dict[str, st
             values["lab_domain"] = part.domain
             values["lab_system"] = part.system
             values["lab_coolify"] = part.version
+        if part.sudo:
+            values.update(ansible_user=USER, ansible_pipelining=False)
         return values
 
     groups = {"coolify": "coolify", "tailnet": "peer", "outside": "outside"}

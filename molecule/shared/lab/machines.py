@@ -25,6 +25,8 @@ from topology import Network, Part, preferred_number
 
 LABEL = "selfhosted.coolify.lab"
 PART = f"{LABEL}.part"
+# Who Ansible comes as where it does not come as root.
+USER = "deploy"
 _SPEC = f"{LABEL}.spec"
 _NUMBER = f"{LABEL}.network"
 _BOOT_WITHIN = 90.0

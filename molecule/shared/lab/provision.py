@@ -20,6 +20,13 @@ from progress import LabError, say
 from topology import Part, Wanted
 
 _READY = "/var/lib/lab-ready"
+_MAKE_USER = f"""
+set -e
+useradd --create-home --shell /bin/bash {machines.USER}
+cp -r /root/.ssh /home/{machines.USER}/
+chown -R {machines.USER}: /home/{machines.USER}/.ssh
+echo '{machines.USER} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{machines.USER}
+"""
 _HEALTHY_WITHIN = 120.0
 
 
@@ -62,6 +69,7 @@ def bring_up(
             interpreter = str(old / "bin" / "python3.8")
     extra: dict[str, Any] = {"binds": binds, "ready": _READY, "authority": images.digest(authority)}
     if part.role == "coolify":
+        extra["sudo"] = part.sudo
         extra["installation"] = [images.digest(paths.COOLIFY), _installation(part, around, wanted)]
     container = machines.ensure(client, part, products.hosts[part.system], around, extra)
     fresh = not machines.has_file(container, _READY)
@@ -72,6 +80,8 @@ def bring_up(
     say(f"{part.name}: booted ({what})" + (f"; failed units: {', '.join(failed)}" if failed else ""))
     if fresh:
         machines.run(container, ["update-ca-certificates"])
+        if part.sudo:
+            machines.run(container, ["sh", "-c", _MAKE_USER])
         if part.role == "coolify":
             machines.run(container, ["ufw", "allow", "OpenSSH"])
             machines.run(container, ["ufw", "--force", "enable"])

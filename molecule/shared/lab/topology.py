@@ -24,6 +24,7 @@ class Wanted:
     tailnet: bool = True
     no_domain: tuple[str, ...] = ()
     python38: tuple[str, ...] = ("bookworm",)
+    sudo: tuple[str, ...] = ()
     scheme: str = "https"
     version: str = versions.NEWEST
     by_system: tuple[tuple[str, str], ...] = ()
@@ -40,6 +41,7 @@ class Part:
     system: str = "trixie"
     domain: str = ""
     python38: bool = False
+    sudo: bool = False
     version: str = ""
 
 
@@ -90,7 +92,8 @@ def parts(wanted: Wanted, control: bool) -> list[Part]:
         if name in wanted.no_domain or system in wanted.no_domain:
             domain = ""
         version = dict(wanted.by_system).get(system, wanted.version)
-        found.append(Part(name, "coolify", _COOLIFY + offset, system, domain, system in wanted.python38, version))
+        python38, sudo = system in wanted.python38, system in wanted.sudo
+        found.append(Part(name, "coolify", _COOLIFY + offset, system, domain, python38, sudo, version))
     found.append(Part(f"{prefix}-peer", "peer", _PEER))
     found.append(Part(f"{prefix}-outside", "outside", _OUTSIDE))
     return found
