@@ -16,6 +16,7 @@ PLAY = [
         "hosts": "all",
         "gather_facts": False,
         "tasks": [{"ansible.builtin.include_tasks": str(ROOT / "roles" / "coolify_firewall" / "tasks" / "nft.yml")}],
+        "handlers": [{"ansible.builtin.import_tasks": str(ROOT / "roles" / "coolify_access" / "handlers" / "main.yml")}],
     }
 ]
 PURGE = "apt-get -qq update && apt-get -qqy purge nftables && ! command -v nft"

@@ -193,13 +193,19 @@ class Agent:
         if kind in (healing.CURRENT, healing.MENDED, healing.LOADED, healing.UNNEEDED):
             self._proved.add(container)
             self._learn(container)
+            if kind in (healing.MENDED, healing.LOADED):
+                # Once more: what could not be asked yet, since its server was still starting, is known by then.
+                self._again(container, watch)
         elif kind == healing.WITHDRAWN:
             self._given_up.add(container)
         elif kind == healing.STARTING and watch.attempt < _RETRY_LIMIT:
-            pause = min(_RETRY_FIRST * _RETRY_FACTOR**watch.attempt, _RETRY_MOST)
-            self._watched[container] = Watch(time.monotonic() + pause, watch.attempt + 1, watch.cause)
+            self._again(container, watch)
         elif kind == healing.STARTING:
             self._report.refused(container[:12], "nginx never answered; nothing more is tried before the next event")
+
+    def _again(self, container: str, watch: Watch) -> None:
+        pause = min(_RETRY_FIRST * _RETRY_FACTOR**watch.attempt, _RETRY_MOST)
+        self._watched[container] = Watch(time.monotonic() + pause, watch.attempt + 1, watch.cause)
 
     def _pass(self, container: str, cause: str, late: bool = False) -> str:
         return self._told(container, cause, lambda: healing.heal(self._engine, self._settings, container, late=late))

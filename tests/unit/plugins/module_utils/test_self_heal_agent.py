@@ -405,3 +405,18 @@ def test_settings_take_a_number_that_a_template_made_text(package, tmp_path):
     file = tmp_path / "config.json"
     file.write_text(json.dumps({**values, "nginx": {"read_timeout": "86400"}}))
     assert package.settings.load(str(file)).nginx.read_timeout == 86400
+
+
+def test_what_was_mended_is_looked_at_once_more(world):
+    """The server behind a location of somebody else's may start after nginx, and after the routes were put in beside it."""
+    world.container.http_conf.write_text(STOCK + "location /app { proxy_pass http://coolify-realtime:6001; limit_rate 1; }\n")
+    world.container.answer("coolify-realtime:6001/app/-", 0)
+    world.container.boot()
+    world.agent.take(event(world, "start"))
+    started(world)
+    assert world.state()["last_check"]["outcome"] == "mended"
+    assert [entry["served"] for entry in world.state()["foreign"]] == [None]
+    (world.container.root / "answers").write_text("127.0.0.1:8080/app/- 101\n")
+    started(world, 1.0)
+    assert [entry["served"] for entry in world.state()["foreign"]] == [True]
+    assert world.agent._watched == {}
