@@ -53,25 +53,34 @@ _ASK = _PROBE + 'ask "$@"'
 # that server does, which Coolify's own pages do not; nothing where the server answers nobody.
 _COMPARE = f"""
 shake() {{
-    set -- -s -m 1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \\
-        -H 'Sec-WebSocket-Key: Y29vbGlmeS13ZWJzb2NrZQ==' "$1"
-    code=$(curl -o /dev/null -w '%{{http_code}}' "$@")
-    case $code in
-        101 | 000) echo $code ;;
-        *) echo $code $(curl "$@" | cksum) ;;
+    url=$1
+    shift
+    curl -s -m 1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \\
+        -H 'Sec-WebSocket-Key: Y29vbGlmeS13ZWJzb2NrZQ==' "$@" "$url"
+}}
+status() {{
+    shake "$1" -o /dev/null -w '%{{http_code}}'
+}}
+compare() {{
+    here=$(status "$1") there=$(status "$2")
+    case $here,$there in
+        000,*) exit {_SILENT} ;;
+        *,000) ;;
+        101,101) echo "yes $3" ;;
+        "$there,$there") [ "$(shake "$1" | cksum)" = "$(shake "$2" | cksum)" ] && echo "yes $3" || echo "no $3" ;;
+        *) echo "no $3" ;;
     esac
 }}
 port=$1
 shift
+asking=
 while [ $# -gt 1 ]; do
-    here=$(shake "http://127.0.0.1:$port$1") there=$(shake "http://$2$1")
-    case $here,$there in
-        000,*) exit {_SILENT} ;;
-        *,000) ;;
-        "$there,$there") echo "yes $1" ;;
-        *) echo "no $1" ;;
-    esac
+    compare "http://127.0.0.1:$port$1" "http://$2$1" "$1" &
+    asking="$asking $!"
     shift 2
+done
+for one in $asking; do
+    wait "$one" || exit
 done
 """
 
