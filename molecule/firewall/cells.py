@@ -35,7 +35,8 @@ def expected(cell: Cell, moment: str, facts: dict[str, t.Any], seen: dict[str, b
     """What the design says of a cell; None where it promises nothing.
 
     Args:
-        facts: ``dnat4``, ``dnat6``: Docker rewrites this family, so UFW is not asked (facts 19, 32);
+        facts: ``published4``, ``published6``: Docker publishes in this family (engines 20.10.2 to 20.10.5 leave IPv6 out,
+            moby/moby#41858); ``dnat4``, ``dnat6``: Docker rewrites this family, so UFW is not asked (facts 19, 32);
             ``ufw4``, ``ufw6``: UFW's chains decide about INPUT; ``tailscale4``, ``tailscale6``: so do Tailscale's
             (fact 22); ``allowed``: the sources for which UFW has rules for the guarded ports.
         seen: the other cells of the same moment.
@@ -46,7 +47,11 @@ def expected(cell: Cell, moment: str, facts: dict[str, t.Any], seen: dict[str, b
     if source == "tunnel":
         # By nginx's routes, which stay when the firewall alone is removed.
         return moment != "untreated" or port not in GUARDED
-    if source in ("host", "container"):
+    if source == "container":
+        return True
+    if not facts[f"published{family}"]:
+        return False
+    if source == "host":
         return True
     if source in ("by host address", "later network"):
         # The unguarded port beside it says what the host makes of such a packet without us.

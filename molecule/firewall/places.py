@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -209,9 +210,11 @@ class Host:
         found: dict[str, t.Any] = {"user_trusted": self.trusted}
         status = self.shell("ufw status")
         active = "Status: active" in status
-        for family, tool in ((4, "iptables-save"), (6, "ip6tables-save")):
+        listening = self.shell(f"ss -Hltn 'sport = :{cells.HTTP}'")
+        for family, tool, anywhere in ((4, "iptables-save", r"0\.0\.0\.0"), (6, "ip6tables-save", r"\[::\]")):
             saved = self.shell(tool)
             found[f"dnat{family}"] = f"--dport {cells.HTTP} -j DNAT" in saved
+            found[f"published{family}"] = found[f"dnat{family}"] or bool(re.search(rf"({anywhere}|\*):{cells.HTTP}\b", listening))
             # The jumps stay when UFW is disabled; a flushed rule set has lost them although UFW is enabled.
             found[f"ufw{family}"] = active and "-A INPUT -j ufw" in saved
             found[f"tailscale{family}"] = "-A INPUT -j ts-input" in saved
