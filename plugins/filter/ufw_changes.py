@@ -1,4 +1,3 @@
-# Copyright (c) selfhosted.coolify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which UFW rules to add and delete; the decision itself is in module_utils/firewall."""

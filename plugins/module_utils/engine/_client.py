@@ -1,5 +1,3 @@
-# Copyright (c) 2026, selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Docker's Engine API on its Unix socket, for engines 20.10 and later: inspect, exec, files in and out, events.
 

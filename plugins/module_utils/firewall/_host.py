@@ -1,9 +1,4 @@
-# Copyright (c) selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-
-# Private to this collection: no stable interface for others.
-
 """The firewall table's four pieces on a host: running table, rule file, unit, and the hook into nftables.service."""
 
 from __future__ import annotations

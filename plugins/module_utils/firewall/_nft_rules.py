@@ -1,9 +1,4 @@
-# Copyright (c) selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-
-# Private to this collection: no stable interface for others.
-
 """Who may reach a port that Docker publishes, as one nftables table.
 
 Docker rewrites the destination of a packet for a published port in PREROUTING and forwards it, so a

@@ -1,9 +1,4 @@
-# Copyright (c) selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-
-# Private to this collection: no stable interface for others.
-
 """Who can reach a published port from outside as the host's tables are now, and whose other rules have a say.
 
 Read from the running tables, not from what this collection meant to write: our nftables table (fact 21a), Docker's

@@ -1,9 +1,4 @@
-# Copyright (c) selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-
-# Private to this collection: no stable interface for others.
-
 """UFW's own files, as they are where it is not active.
 
 UFW writes its files in its own form at the first command, also those that the package left and it never wrote.

@@ -1,9 +1,4 @@
-# Copyright (c) selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-
-# Private to this collection: no stable interface for others.
-
 """The guide's UFW rules: what has to be added and deleted so that they are there once.
 
 They are what ``ufw status`` shows to people, and what decides where a published port reaches the host by

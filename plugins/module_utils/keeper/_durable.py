@@ -1,10 +1,5 @@
-# Copyright (c) 2026, selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-Files that are replaced in one step: whoever reads one finds the old or the new, after a power failure too.
-"""
+"""Files that are replaced in one step: whoever reads one finds the old or the new, after a power failure too."""
 
 from __future__ import annotations
 

@@ -1,10 +1,8 @@
-# Copyright (c) 2026, selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
+"""Overwrites a small file in place, so that its inode, owner, mode and attributes stay.
 
-Overwrites a small file in place, so that its inode, owner, mode and attributes stay: a file that is mounted into a
-container by itself must not be replaced by rename (fact 5). What rename would give is made up for by a journal:
+A file that is mounted into a container by itself must not be replaced by rename (fact 5). What rename would give is made
+up for by a journal:
 
 1. The old and the new bytes are written beside each other into a journal, durably, before the file is touched.
 2. Room is reserved, so that a full disk is found before the first byte is overwritten.

@@ -1,9 +1,5 @@
-# Copyright (c) 2026, selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: no promise is made to anybody else.
-
-The keeper: what was there before a hop's first change, for every hop in the same way and in a form that people read.
+"""The keeper: what was there before a hop's first change, for every hop in the same way and in a form that people read.
 
 1. `remember`, before the first byte is changed: the entry says "writing".
 2. The change is made, and `done`: the entry says "written". A later run that finds "writing" knows of one that was cut.

@@ -1,10 +1,5 @@
-# Copyright (c) 2026, selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a handshake asks for, and what an answer in place of the upgrade means.
-
-Private to this collection: no stability is promised to anybody outside it.
-"""
+"""What a handshake asks for, and what an answer in place of the upgrade means."""
 
 from __future__ import annotations
 

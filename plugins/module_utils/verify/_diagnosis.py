@@ -1,10 +1,8 @@
-# Copyright (c) 2026, selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every fault that verify can name: symptom → cause → next step, as one table of data.
 
 An id is never given to another fault, since people search for it. The hundreds say which hop the fault is at.
-Facts are those of the project's notes on Coolify. Private to this collection: no stability is promised to anybody else.
+Facts are those of the project's notes on Coolify.
 """
 
 from __future__ import annotations

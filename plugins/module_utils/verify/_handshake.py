@@ -1,5 +1,3 @@
-# Copyright (c) 2026, selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real handshakes with a list of URLs, all at once and by one deadline, and what each tells about its hop.
 
@@ -7,7 +5,6 @@ A target is a mapping: ``name``; ``url`` (http, https, ws or wss; of kind ``app`
 shown); ``kind`` (``terminal``, ``app``, ``http``); ``expect`` (``open``, ``closed``); ``connect_to`` (an address to
 connect to in place of the URL's host, or None); ``validate_certs``. Whatever answers, hostile or broken, gives a
 diagnosis within the deadline. Proxies of the environment are not used.
-Private to this collection: no stability is promised to anybody outside it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
-# Copyright (c) 2026, selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The hops of one Coolify host as rows: what its state says, compared with the plan, and what its sockets said.
 
 Rows (`_states`) come in the order of the path, from the outside to the inside.
-Private to this collection: no stability is promised to anybody outside it.
 """
 
 from __future__ import annotations

@@ -1,12 +1,9 @@
-# Copyright (c) 2026, selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the state of one host says about each hop, compared with the plan, as rows.
 
 A row is a mapping: ``host``, ``hop``, ``from`` (``host``, ``control``, or the machine looked from), ``url`` (or the
 thing looked at), ``seen``, ``milliseconds`` (None for state), ``ok``, and ``id``, ``cause``, ``next`` of the diagnosis
 (None where it is fine). A hop that the user left out is a row that says so, never a fault.
-Private to this collection: no stability is promised to anybody outside it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,5 @@
-# Copyright (c) 2026, selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rows of one or many hosts as lines for a terminal: a table, then one line for each broken hop.
-
-Private to this collection: no stability is promised to anybody outside it.
-"""
+"""The rows of one or many hosts as lines for a terminal: a table, then one line for each broken hop."""
 
 from __future__ import annotations
 

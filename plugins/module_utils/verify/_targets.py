@@ -1,10 +1,5 @@
-# Copyright (c) 2026, selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where to look from each side, as targets for real handshakes, each named for its hop.
-
-Private to this collection: no stability is promised to anybody outside it.
-"""
+"""Where to look from each side, as targets for real handshakes, each named for its hop."""
 
 from __future__ import annotations
 

@@ -1,10 +1,7 @@
-# Copyright (c) 2026, selfhosted.coolify contributors
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The client's side of RFC 6455, without a socket: bytes of a request out, bytes of an answer in.
 
 Everything read is bounded, since what answers may be anything.
-Private to this collection: no stability is promised to anybody outside it.
 """
 
 from __future__ import annotations
