@@ -34,9 +34,26 @@ def role_readme(role: Path) -> str:
         return output.read_text()
 
 
+def diagnoses() -> str:
+    """The page docs/diagnoses.md."""
+    lines = [
+        "# Diagnoses",
+        "",
+        "Every fault that `selfhosted.coolify.verify` and the module `websocket_info` can name. Generated from",
+        "`plugins/module_utils/verify/_diagnosis.py` by `make docs`.",
+        "",
+        "| id | hop | cause | next step |",
+        "|---|---|---|---|",
+    ]
+    for identifier, entry in _diagnosis.TABLE.items():
+        cells = " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in entry)
+        lines.append(f'| <a id="{identifier.lower()}"></a>`{identifier}` | {cells} |')
+    return "\n".join(lines) + "\n"
+
+
 def generated() -> dict[Path, str]:
     pages = {role / "README.md": role_readme(role) for role in sorted((ROOT / "roles").iterdir()) if role.is_dir()}
-    pages[ROOT / "docs" / "diagnoses.md"] = _diagnosis.markdown()
+    pages[ROOT / "docs" / "diagnoses.md"] = diagnoses()
     return pages
 
 

@@ -17,12 +17,10 @@ from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _handshake
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _handshake, _targets
 
 Json = dict[str, t.Any]
 
-CONTROL_NODE = "localhost"
-_TARGET = {"kind": "http", "expect": "open", "status": 200, "connect_to": None, "validate_certs": True}
 
 
 class ActionModule(ActionBase):
@@ -44,10 +42,9 @@ class ActionModule(ActionBase):
 
     def _look(self, view: Json, task_vars: Json) -> Json:
         options = {name: value for name, value in view.items() if name != "from"}
-        if view["from"] == CONTROL_NODE:
-            targets = [{**_TARGET, **target} for target in options["targets"]]
-            deadline = float(options.get("deadline") or 5.0)
-            return {"results": _handshake.probe_all(targets, deadline, None, options.get("ca_certificates"))}
+        if view["from"] == _targets.CONTROL_NODE:
+            deadline = float(options.get("deadline") or _handshake.DEADLINE)
+            return {"results": _handshake.probe_all(options["targets"], deadline, None, options.get("ca_certificates"))}
         found = task_vars["hostvars"][view["from"]]
         # What Ansible finds out about that host meanwhile, such as its Python, it keeps there.
         variables = collections.ChainMap({"ansible_facts": dict(found.get("ansible_facts") or {})}, found)

@@ -63,9 +63,6 @@ options:
     description: Seconds for all targets together.
     type: float
     default: 5.0
-  ca_path:
-    description: File with certificates (PEM) to trust beside the system's, on the machine that the module runs on.
-    type: path
   ca_certificates:
     description: Certificates (PEM) to trust beside the system's.
     type: str
@@ -176,14 +173,14 @@ def main() -> None:
         "options": {
             "name": {"type": "str", "required": True},
             "url": {"type": "str", "required": True},
-            "kind": {"type": "str", "choices": ["terminal", "app", "http"], "default": "http"},
-            "expect": {"type": "str", "choices": ["open", "closed"], "default": "open"},
-            "status": {"type": "int", "default": 200},
+            "kind": {"type": "str", "choices": list(_handshake.KINDS), "default": _handshake.DEFAULTS["kind"]},
+            "expect": {"type": "str", "choices": list(_handshake.EXPECTATIONS), "default": _handshake.DEFAULTS["expect"]},
+            "status": {"type": "int", "default": _handshake.DEFAULTS["status"]},
             "connect_to": {"type": "str"},
-            "validate_certs": {"type": "bool", "default": True},
+            "validate_certs": {"type": "bool", "default": _handshake.DEFAULTS["validate_certs"]},
         },
     }
-    common = {"deadline": {"type": "float", "default": 5.0}, "ca_certificates": {"type": "str"}}
+    common = {"deadline": {"type": "float", "default": _handshake.DEADLINE}, "ca_certificates": {"type": "str"}}
     module = AnsibleModule(
         argument_spec={
             "targets": targets,
@@ -198,25 +195,18 @@ def main() -> None:
                     **common,
                 },
             },
-            "ca_path": {"type": "path"},
             "app_key_container": {"type": "str", "no_log": False},
             "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
         },
-        mutually_exclusive=[("ca_path", "ca_certificates")],
         supports_check_mode=True,
     )
     if module.params["deadline"] <= 0:
         module.fail_json(msg="deadline is {}. Set it to some seconds.".format(module.params["deadline"]))
-    authorities = module.params["ca_certificates"]
-    if module.params["ca_path"]:
-        try:
-            with open(module.params["ca_path"], encoding="utf-8") as handle:
-                authorities = handle.read()
-        except (OSError, ValueError) as error:
-            module.fail_json(msg=f"ca_path cannot be read: {error}. Give a file of certificates in PEM form.")
     app_key = read_app_key(module.params["docker_socket"], module.params["app_key_container"])
     try:
-        results = _handshake.probe_all(module.params["targets"], module.params["deadline"], app_key, authorities)
+        results = _handshake.probe_all(
+            module.params["targets"], module.params["deadline"], app_key, module.params["ca_certificates"]
+        )
     except ValueError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, results=results, app_key=app_key is not None)

@@ -16,7 +16,7 @@ _TUNNEL_DOWN = (520, 521, 522, 523, 524, 530)
 
 
 class Fault(Exception):
-    """A target is not as expected. ``seen`` is for the table, ``detail`` completes the cause."""
+    """A target is not as expected. `seen` is for the table, `detail` completes the cause."""
 
     def __init__(self, identifier: str, seen: str, detail: str = "") -> None:
         super().__init__(identifier)
@@ -26,10 +26,7 @@ class Fault(Exception):
 
 
 def request(url: SplitResult, kind: str, app_key: str, websocket_key: str) -> bytes:
-    """Return the bytes to send.
-
-    :raises ValueError: says what of the URL cannot be asked for.
-    """
+    """The bytes to send. Raises ValueError, which says what of the URL cannot be asked for."""
     secure, default_port = SCHEMES[url.scheme]
     try:
         name = str(url.hostname).encode("idna").decode("ascii") if not str(url.hostname).isascii() else url.hostname
@@ -47,7 +44,7 @@ def request(url: SplitResult, kind: str, app_key: str, websocket_key: str) -> by
 
 
 def refusal(answer: _websocket.Answer, upgrade: bool, url: SplitResult) -> Fault:
-    """Return what an HTTP status means in place of the upgrade."""
+    """What an HTTP status means in place of the upgrade."""
     status = answer.status
     location = answer.headers.get("location", "")
     if _LOGIN.search(location):
@@ -92,5 +89,5 @@ def _place(location: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return what others sent, safe to be shown on a terminal, and short."""
+    """What others sent, safe to be shown on a terminal, and short."""
     return "".join(character for character in text if character.isascii() and character.isprintable())[:120]

@@ -12,332 +12,234 @@ import typing as t
 
 
 class Diagnosis(t.NamedTuple):
-    """``hop`` is where the fault lies, ``cause`` what it is, ``next`` what to do; whole sentences, as shown to people."""
+    """`hop` is where the fault lies, `cause` what it is, `next` what to do; whole sentences, as shown to people."""
 
     hop: str
     cause: str
     next: str
 
 
-# For each: id and hop, the cause, the next step. Indented lines go on with the one before.
+# For each: id and hop, the cause; then the next step. Indented lines go on with the one before.
 _TEXT = """
 # 1xx: the host and its containers
-CWT-101 host
-- Ansible cannot reach the host.
+CWT-101 host: Ansible cannot reach the host.
 - Check that it is up, and ansible_host, ansible_user and the SSH key in the inventory.
-CWT-102 host
-- No way in can be set up on this host.
+CWT-102 host: No way in can be set up on this host.
 - Do what the message says, then run this again.
-CWT-103 host
-- The run ended on this host before it could be verified.
+CWT-103 host: The run ended on this host before it could be verified.
 - See the failed task above, mend it, and run this again.
-CWT-104 host
-- The machine to look from cannot be reached by Ansible, or cannot run the check.
+CWT-104 host: The machine to look from cannot be reached by Ansible, or cannot run the check.
 - Mend its entry in the inventory, or take it out of coolify_verify_tailnet_hosts or coolify_verify_outside_hosts.
-CWT-105 host
-- Docker does not answer on the host.
+CWT-105 host: Docker does not answer on the host.
 - Start it with `systemctl start docker`; for a socket elsewhere, set coolify_access_docker_socket.
-CWT-106 host
-- There is no container coolify on the host.
+CWT-106 host: There is no container coolify on the host.
 - Bring Coolify up with /data/coolify/source/upgrade.sh, or take the host out of the group.
-CWT-111 app
-- The container coolify is not running.
+CWT-111 app: The container coolify is not running.
 - Read `docker logs coolify`; start it with /data/coolify/source/upgrade.sh or `docker start coolify`.
-CWT-112 app
-- The container coolify runs, but its health check fails.
+CWT-112 app: The container coolify runs, but its health check fails.
 - Read `docker logs coolify`, and `docker inspect coolify` at State.Health.
-CWT-113 realtime
-- The container with the realtime and the terminal server is missing: nothing answers either WebSocket.
+CWT-113 realtime: The container with the realtime and the terminal server is missing: nothing answers either WebSocket.
 - Bring Coolify's containers up again with /data/coolify/source/upgrade.sh.
-CWT-114 realtime
-- The container with the realtime and the terminal server is not running.
+CWT-114 realtime: The container with the realtime and the terminal server is not running.
 - Read the log of the container named (`docker logs`), and start it with `docker start`.
-CWT-115 realtime
-- The container with the realtime and the terminal server runs, but its health check fails.
+CWT-115 realtime: The container with the realtime and the terminal server runs, but its health check fails.
 - Read the log of the container named (`docker logs --tail 50`); to restart it cuts open terminals.
-CWT-116 realtime
-- Docker does not publish the port of the realtime server (6001) or of the terminal (6002) on this host.
+CWT-116 realtime: Docker does not publish the port of the realtime server (6001) or of the terminal (6002) on this host.
 - Compare docker-compose.custom.yml and SOKETI_PORT in .env with Coolify's compose files, then run upgrade.sh.
-CWT-117 app
-- Docker does not publish Coolify's own port (8000).
+CWT-117 app: Docker does not publish Coolify's own port (8000).
 - Compare APP_PORT in .env and docker-compose.custom.yml with Coolify's compose files, then run upgrade.sh.
-CWT-118 realtime
-- A container coolify-realtime is left over from Coolify before 4.4: it holds the ports, and shares its name with the
-  servers inside coolify.
+CWT-118 realtime: A container coolify-realtime is left over from Coolify before 4.4: it holds the ports, and shares its name
+    with the servers inside coolify.
 - Run /data/coolify/source/upgrade.sh, which removes it; or `docker rm -f coolify-realtime`, and restart coolify.
-CWT-119 realtime
-- The terminal server answers, but cannot ask Coolify who the visitor is: every terminal is refused.
+CWT-119 realtime: The terminal server answers, but cannot ask Coolify who the visitor is: every terminal is refused.
 - Read the log of the container named in the hop realtime; see the hop app.
-CWT-120 realtime
-- docker-compose.custom.yml sets ports of the service soketi, which binds nothing since Coolify 4.4: the ports are
-  published by the service coolify, on all addresses unless told otherwise.
+CWT-120 realtime: docker-compose.custom.yml sets ports of the service soketi, which binds nothing since Coolify 4.4: the ports
+    are published by the service coolify, on all addresses unless told otherwise.
 - Move the ports entries for 6001 and 6002 in that file from soketi to coolify, then run upgrade.sh.
 
 # 2xx: nginx in the container
-CWT-201 nginx
-- nginx in the container coolify has no route for the two WebSocket paths.
+CWT-201 nginx: nginx in the container coolify has no route for the two WebSocket paths.
 - Run selfhosted.coolify.site. If it comes back after each update of Coolify, see the hop self-heal.
-CWT-202 nginx
-- The WebSocket routes in the container's http.conf are not what they should be.
+CWT-202 nginx: The WebSocket routes in the container's http.conf are not what they should be.
 - Run selfhosted.coolify.site. It shows the difference with --diff.
-CWT-203 nginx
-- A location of somebody else's takes a WebSocket path, and does not lead to the server behind it.
+CWT-203 nginx: A location of somebody else's takes a WebSocket path, and does not lead to the server behind it.
 - Take that location out of the file named, then run selfhosted.coolify.site.
-CWT-204 nginx
-- http.conf in the container cannot be read, or cannot be understood.
+CWT-204 nginx: http.conf in the container cannot be read, or cannot be understood.
 - Run `docker exec coolify nginx -t`, and mend what it names; a new container brings a fresh file.
-CWT-211 nginx
-- nginx answers the WebSocket path with a page of Coolify's: the route is not in the configuration it runs with.
+CWT-211 nginx: nginx answers the WebSocket path with a page of Coolify's: the route is not in the configuration it runs with.
 - Run selfhosted.coolify.site; if the hop's state is fine, `docker exec coolify nginx -s reload`.
-CWT-212 nginx
-- nginx has the route, but cannot reach the server behind it.
+CWT-212 nginx: nginx has the route, but cannot reach the server behind it.
 - See the hop realtime; all of Coolify's containers must be in the network coolify (`docker network inspect coolify`).
 
 # 3xx: PUSHER_* and TERMINAL_*
-CWT-301 environment
-- Coolify's .env is not there.
+CWT-301 environment: Coolify's .env is not there.
 - Restore it from a backup before anything else: it holds APP_KEY, which every stored secret is encrypted with.
-CWT-302 environment
-- Coolify's .env cannot be read as Laravel reads it.
+CWT-302 environment: Coolify's .env cannot be read as Laravel reads it.
 - Mend the line named; Coolify itself will fail on it at its next start.
-CWT-303 environment
-- PUSHER_HOST or PUSHER_PORT in .env sends browsers to another address than the access plan's.
+CWT-303 environment: PUSHER_HOST or PUSHER_PORT in .env sends browsers to another address than the access plan's.
 - Run selfhosted.coolify.site. It re-creates the container coolify.
-CWT-304 environment
-- PUSHER_SCHEME is https, and this version's backend obeys it: Coolify calls its realtime server by TLS, which that does
-  not speak, so that live notifications stop.
+CWT-304 environment: PUSHER_SCHEME is https, and this version's backend obeys it: Coolify calls its realtime server by TLS,
+    which that does not speak, so that live notifications stop.
 - Run selfhosted.coolify.site.
-CWT-305 environment
-- PUSHER_* in .env differs from the access plan.
+CWT-305 environment: PUSHER_* in .env differs from the access plan.
 - Run selfhosted.coolify.site.
-CWT-306 environment
-- The running container was created with other values than .env has now, and they win over the file.
+CWT-306 environment: The running container was created with other values than .env has now, and they win over the file.
 - Run selfhosted.coolify.site. It re-creates the container; `docker restart` does not read .env again.
-CWT-307 environment
-- TERMINAL_PROTOCOL, TERMINAL_HOST or TERMINAL_PORT overrides where browsers look for the terminal.
+CWT-307 environment: TERMINAL_PROTOCOL, TERMINAL_HOST or TERMINAL_PORT overrides where browsers look for the terminal.
 - Take these keys out of .env, then re-create the container with /data/coolify/source/upgrade.sh.
-CWT-308 environment
-- The realtime port is published as another one than 6001, but a page opened at an address with a port goes to 6001 as
-  long as PUSHER_PORT is empty.
+CWT-308 environment: The realtime port is published as another one than 6001, but a page opened at an address with a port goes
+    to 6001 as long as PUSHER_PORT is empty.
 - Set SOKETI_PORT back to 6001, or choose one way in with coolify_access.
-CWT-309 environment
-- PUSHER_BACKEND_PORT moves the realtime server inside the container away from 6001: every route to it is refused, and the
-  health check follows it and stays green.
+CWT-309 environment: PUSHER_BACKEND_PORT moves the realtime server inside the container away from 6001: every route to it is
+    refused, and the health check follows it and stays green.
 - Run selfhosted.coolify.site. It takes the variable out.
-CWT-310 environment
-- PUSHER_BACKEND_HOST or PUSHER_BACKEND_PORT sends the backend's events elsewhere than to the realtime server beside it: a
-  login page on the way stops them, and so does the update to Coolify 4.4.
+CWT-310 environment: PUSHER_BACKEND_HOST or PUSHER_BACKEND_PORT sends the backend's events elsewhere than to the realtime server
+    beside it: a login page on the way stops them, and so does the update to Coolify 4.4.
 - Run selfhosted.coolify.site. It takes them out.
 
 # 4xx: the self-heal service
-CWT-401 self-heal
-- The service coolify-websocket is not installed: the routes will be lost when Coolify updates itself.
+CWT-401 self-heal: The service coolify-websocket is not installed: the routes will be lost when Coolify updates itself.
 - Run selfhosted.coolify.site.
-CWT-402 self-heal
-- The service coolify-websocket has failed.
+CWT-402 self-heal: The service coolify-websocket has failed.
 - Read `journalctl -u coolify-websocket -n 50`, then `systemctl restart coolify-websocket`.
-CWT-403 self-heal
-- The service coolify-websocket is stopped: the routes will be lost when Coolify updates itself.
+CWT-403 self-heal: The service coolify-websocket is stopped: the routes will be lost when Coolify updates itself.
 - Run `systemctl start coolify-websocket`, or selfhosted.coolify.site.
-CWT-404 self-heal
-- The service coolify-websocket runs, but is not enabled: it will be gone after a reboot.
+CWT-404 self-heal: The service coolify-websocket runs, but is not enabled: it will be gone after a reboot.
 - Run `systemctl enable coolify-websocket`, or selfhosted.coolify.site.
-CWT-405 self-heal
-- The service coolify-websocket refused to put the routes in, or took them out since nginx failed with them.
+CWT-405 self-heal: The service coolify-websocket refused to put the routes in, or took them out since nginx failed with them.
 - Read `systemctl status coolify-websocket`; mend what nginx names, then `systemctl restart coolify-websocket`.
-CWT-406 self-heal
-- The service coolify-websocket cannot reach the Docker engine.
+CWT-406 self-heal: The service coolify-websocket cannot reach the Docker engine.
 - Check `systemctl status docker`, and the group of /var/run/docker.sock.
 
 # 5xx: Coolify's proxy
-CWT-501 traefik
-- Traefik has no file with the two WebSocket routes.
+CWT-501 traefik: Traefik has no file with the two WebSocket routes.
 - Run selfhosted.coolify.site.
-CWT-502 traefik
-- Traefik's file with the WebSocket routes is not what it should be.
+CWT-502 traefik: Traefik's file with the WebSocket routes is not what it should be.
 - Run selfhosted.coolify.site. It shows the difference with --diff.
-CWT-503 traefik
-- Traefik's file with the WebSocket routes is not valid YAML: Traefik stops reading any change in that folder.
+CWT-503 traefik: Traefik's file with the WebSocket routes is not valid YAML: Traefik stops reading any change in that folder.
 - Run selfhosted.coolify.site.
-CWT-504 traefik
-- The proxy is not running.
+CWT-504 traefik: The proxy is not running.
 - Start it in Coolify (Servers, Proxy), and read `docker logs coolify-proxy`.
-CWT-505 traefik
-- Traefik is older than 3.1, and does not know the rules.
+CWT-505 traefik: Traefik is older than 3.1, and does not know the rules.
 - Update the proxy in Coolify (Servers, Proxy).
-CWT-511 traefik
-- The proxy does not route the WebSocket path at this entry point.
+CWT-511 traefik: The proxy does not route the WebSocket path at this entry point.
 - Read `docker logs coolify-proxy`: a broken file of any name in its dynamic folder stops all later changes.
-CWT-512 traefik
-- The proxy has the route, but cannot reach the server behind it.
+CWT-512 traefik: The proxy has the route, but cannot reach the server behind it.
 - See the hop realtime; the proxy must be in the network coolify (`docker network inspect coolify`).
-CWT-513 traefik
-- Nothing listens at this entry point of the proxy.
+CWT-513 traefik: Nothing listens at this entry point of the proxy.
 - Start the proxy in Coolify (Servers, Proxy); its entry points http and https must be published as 80 and 443.
 
 # 6xx: who may reach the published ports
-CWT-601 firewall
-- A port that Docker publishes is open to everybody. UFW does not see such ports.
+CWT-601 firewall: A port that Docker publishes is open to everybody. UFW does not see such ports.
 - Run selfhosted.coolify.site. It closes them with a table of its own.
-CWT-602 firewall
-- The nftables table inet coolify_websocket is not installed: nothing guards the published ports.
+CWT-602 firewall: The nftables table inet coolify_websocket is not installed: nothing guards the published ports.
 - Run selfhosted.coolify.site.
-CWT-603 firewall
-- The nftables table inet coolify_websocket is installed, but not loaded: somebody flushed the rule set.
+CWT-603 firewall: The nftables table inet coolify_websocket is installed, but not loaded: somebody flushed the rule set.
 - Run `systemctl restart coolify-websocket-firewall`, or selfhosted.coolify.site.
-CWT-604 firewall
-- The loaded nftables table guards other ports, or trusts others, than the access plan says.
+CWT-604 firewall: The loaded nftables table guards other ports, or trusts others, than the access plan says.
 - Run selfhosted.coolify.site.
-CWT-605 firewall
-- Somebody changed a rule in the nftables table inet coolify_websocket.
+CWT-605 firewall: Somebody changed a rule in the nftables table inet coolify_websocket.
 - Run selfhosted.coolify.site.
-CWT-606 firewall
-- The unit coolify-websocket-firewall is not active: the ports will be open after a reboot.
+CWT-606 firewall: The unit coolify-websocket-firewall is not active: the ports will be open after a reboot.
 - Read `journalctl -u coolify-websocket-firewall`, or run selfhosted.coolify.site.
-CWT-607 firewall
-- nft is not installed, or the kernel does not let it work: the published ports cannot be closed.
+CWT-607 firewall: nft is not installed, or the kernel does not let it work: the published ports cannot be closed.
 - Run selfhosted.coolify.site. It installs nft. In a container without nf_tables, close the ports in front of the host.
-CWT-608 firewall
-- UFW is active, but lacks the rules for the trusted networks.
+CWT-608 firewall: UFW is active, but lacks the rules for the trusted networks.
 - Run selfhosted.coolify.site.
-CWT-609 firewall
-- A trusted machine cannot open the port: something on the way drops its packets.
+CWT-609 firewall: A trusted machine cannot open the port: something on the way drops its packets.
 - See the hops tailscale and firewall; compare `nft list table inet coolify_websocket` with the machine's address.
 
 # 7xx: Tailscale
-CWT-701 tailscale
-- Tailscale is not installed on the host.
+CWT-701 tailscale: Tailscale is not installed on the host.
 - Install it and run `tailscale up`, or set coolify_access to domain.
-CWT-702 tailscale
-- Tailscale is installed, but its interface is down or has no address.
+CWT-702 tailscale: Tailscale is installed, but its interface is down or has no address.
 - Run `systemctl start tailscaled` and `tailscale up`.
-CWT-703 tailscale
-- Tailscale is logged out.
+CWT-703 tailscale: Tailscale is logged out.
 - Run `tailscale up` on the host and log in.
-CWT-704 tailscale
-- The host's tailnet address has changed: PUSHER_HOST still has the old one.
+CWT-704 tailscale: The host's tailnet address has changed: PUSHER_HOST still has the old one.
 - Run selfhosted.coolify.site.
-CWT-705 tailscale
-- The host does not answer at its tailnet address.
+CWT-705 tailscale: The host does not answer at its tailnet address.
 - Run `tailscale ping` from the machine named; check the tailnet's access rules, and `tailscale status` on both.
 
 # 8xx: the tunnel and the domain
-CWT-801 tunnel
-- An earlier rule of the tunnel's ingress list takes a WebSocket path and sends it elsewhere.
+CWT-801 tunnel: An earlier rule of the tunnel's ingress list takes a WebSocket path and sends it elsewhere.
 - Run selfhosted.coolify.site. It puts the two paths first.
-CWT-802 tunnel
-- The tunnel's ingress list has no rule for a WebSocket path: it goes wherever the rest of the domain goes.
+CWT-802 tunnel: The tunnel's ingress list has no rule for a WebSocket path: it goes wherever the rest of the domain goes.
 - Run selfhosted.coolify.site.
-CWT-803 tunnel
-- A path in the tunnel's ingress list is not anchored: pages and API calls of Coolify's go to the realtime server.
+CWT-803 tunnel: A path in the tunnel's ingress list is not anchored: pages and API calls of Coolify's go to the realtime server.
 - Run selfhosted.coolify.site. It anchors the path: ^/apps?/ and ^/terminal/ws$.
-CWT-804 tunnel
-- The tunnel's ingress list cannot be read.
+CWT-804 tunnel: The tunnel's ingress list cannot be read.
 - Mend the place named; `cloudflared tunnel ingress validate` checks the file.
-CWT-805 tunnel
-- The tunnel's ingress list does not end in a catch-all: cloudflared refuses it.
+CWT-805 tunnel: The tunnel's ingress list does not end in a catch-all: cloudflared refuses it.
 - Add as its last rule: `- service: http_status:404`
-CWT-811 domain
-- The name does not resolve.
+CWT-811 domain: The name does not resolve.
 - Check the DNS record; a tunnel makes a CNAME to <tunnel id>.cfargotunnel.com.
-CWT-812 domain
-- The name's server was not found in time.
+CWT-812 domain: The name's server was not found in time.
 - Check the resolver of the machine named.
-CWT-821 domain
-- The TLS certificate has expired, or is not valid yet.
+CWT-821 domain: The TLS certificate has expired, or is not valid yet.
 - Renew it, or check the clock of the machine named.
-CWT-822 domain
-- The TLS certificate is for another name.
+CWT-822 domain: The TLS certificate is for another name.
 - Check that the name resolves to the right server, and which certificate the proxy or the tunnel's edge serves.
-CWT-823 domain
-- The TLS certificate's authority is not known to the machine named.
+CWT-823 domain: The TLS certificate's authority is not known to the machine named.
 - Use a publicly trusted certificate, or set coolify_verify_ca_path to your own authority's file.
-CWT-824 domain
-- The TLS handshake fails.
+CWT-824 domain: The TLS handshake fails.
 - Check that the port speaks TLS, and which versions it offers: `openssl s_client -connect HOST:443`.
-CWT-831 domain
-- A login page stands in between (Cloudflare Access or alike) and answers in place of the WebSocket.
+CWT-831 domain: A login page stands in between (Cloudflare Access or alike) and answers in place of the WebSocket.
 - That is right for people who log in first; for verify, add a bypass rule for the two paths, or look from inside.
-CWT-832 domain
-- Cloudflare cannot reach the tunnel or the origin.
+CWT-832 domain: Cloudflare cannot reach the tunnel or the origin.
 - Check cloudflared: `systemctl status cloudflared`, or the container coolify-cloudflared.
 
 # 9xx: what a socket said, whatever hop it was opened at
-CWT-901 socket
-- The connection is refused: nothing listens there.
+CWT-901 socket: The connection is refused: nothing listens there.
 - See the hops before this one in the table; `ss -ltn` on the host shows what listens.
-CWT-902 socket
-- The connection is not answered: a firewall drops it, or the address is wrong.
+CWT-902 socket: The connection is not answered: a firewall drops it, or the address is wrong.
 - See the hop firewall, and the provider's own firewall.
-CWT-903 socket
-- There is no network route to the address.
+CWT-903 socket: There is no network route to the address.
 - Check the address family: the machine named may have no IPv6, or no tailnet.
-CWT-904 socket
-- The server ends the connection without an answer.
+CWT-904 socket: The server ends the connection without an answer.
 - Read the logs of what listens there; a proxy whose backend is down behaves so.
-CWT-905 socket
-- The server accepts the connection and does not answer in time.
+CWT-905 socket: The server accepts the connection and does not answer in time.
 - Read the logs of what listens there; a queue of requests or a stuck backend behaves so.
-CWT-906 socket
-- The server began to answer, but did not come to an end in time.
+CWT-906 socket: The server began to answer, but did not come to an end in time.
 - Read the logs of what listens there; something on the way holds the answer back.
-CWT-911 socket
-- 404: whoever answers does not route the WebSocket path.
+CWT-911 socket: 404: whoever answers does not route the WebSocket path.
 - Mend the first broken hop that follows it in the table; run selfhosted.coolify.site.
-CWT-912 socket
-- A page in place of the WebSocket: the request reached something that does not upgrade.
+CWT-912 socket: A page in place of the WebSocket: the request reached something that does not upgrade.
 - Mend the first broken hop that follows it in the table; run selfhosted.coolify.site.
-CWT-913 socket
-- A redirect in place of the WebSocket: browsers do not follow one there.
+CWT-913 socket: A redirect in place of the WebSocket: browsers do not follow one there.
 - Use the scheme and name that the redirect leads to (coolify_access_scheme, coolify_domain), or route the path before the
-  redirect.
-CWT-914 socket
-- 502, 503 or 504: the path is routed, but what is behind it does not answer.
+    redirect.
+CWT-914 socket: 502, 503 or 504: the path is routed, but what is behind it does not answer.
 - See the hop realtime.
-CWT-915 socket
-- The upgrade's headers are lost on the way.
+CWT-915 socket: The upgrade's headers are lost on the way.
 - What forwards this path must pass Upgrade and Connection on, by HTTP/1.1.
-CWT-916 socket
-- 401 or 403 by something that is not Coolify's terminal server: a login of another kind stands in between.
+CWT-916 socket: 401 or 403 by something that is not Coolify's terminal server: a login of another kind stands in between.
 - Let the two WebSocket paths through without it; Coolify checks them itself.
-CWT-917 socket
-- An HTTP status that is not the expected one.
+CWT-917 socket: An HTTP status that is not the expected one.
 - Read the logs of what answers there.
-CWT-921 socket
-- What answers is not HTTP.
+CWT-921 socket: What answers is not HTTP.
 - Check that the port is the right one, and the scheme (http, https).
-CWT-922 socket
-- The answer's header is larger than any proxy would send.
+CWT-922 socket: The answer's header is larger than any proxy would send.
 - Check what listens there; it is not Coolify.
-CWT-923 socket
-- 101, but the answer does not belong to this handshake (Sec-WebSocket-Accept, Upgrade or Connection is wrong).
+CWT-923 socket: 101, but the answer does not belong to this handshake (Sec-WebSocket-Accept, Upgrade or Connection is wrong).
 - A cache or a broken proxy stands in between: take the two paths out of its rules.
-CWT-924 socket
-- 101 with an extension or a subprotocol that was not asked for: browsers close such a connection.
+CWT-924 socket: 101 with an extension or a subprotocol that was not asked for: browsers close such a connection.
 - Check the proxy in between; it changes the handshake.
-CWT-931 socket
-- What comes after the upgrade is not WebSocket (masked, reserved or malformed frames).
+CWT-931 socket: What comes after the upgrade is not WebSocket (masked, reserved or malformed frames).
 - Check what listens there; a proxy in between may change the data.
-CWT-932 socket
-- A frame larger than any greeting.
+CWT-932 socket: A frame larger than any greeting.
 - Check what listens there; it is not Coolify's realtime server.
-CWT-933 socket
-- The WebSocket opens, and is closed before the greeting.
+CWT-933 socket: The WebSocket opens, and is closed before the greeting.
 - Read the log of the container named in the hop realtime (`docker logs --tail 50`).
-CWT-934 socket
-- The WebSocket opens, but the greeting does not come in time.
+CWT-934 socket: The WebSocket opens, but the greeting does not come in time.
 - Something on the way holds output back (buffering), or the realtime server is stuck: see its container's log.
-CWT-935 socket
-- The WebSocket opens, but what greets is not Coolify's realtime server.
+CWT-935 socket: The WebSocket opens, but what greets is not Coolify's realtime server.
 - Check the port that the path is routed to: 6001 is the realtime server, 6002 the terminal.
-CWT-936 realtime
-- The realtime server does not know the application key that Coolify has.
+CWT-936 realtime: The realtime server does not know the application key that Coolify has.
 - PUSHER_APP_KEY differs between the two: re-create Coolify's containers with /data/coolify/source/upgrade.sh.
-CWT-937 socket
-- The realtime server greets with an error.
+CWT-937 socket: The realtime server greets with an error.
 - Look the code up in Pusher's list of errors; 4004 is a limit on connections.
-CWT-938 socket
-- The WebSocket opens and stays open without a login: what answers is not Coolify's terminal server.
+CWT-938 socket: The WebSocket opens and stays open without a login: what answers is not Coolify's terminal server.
 - Check the port that the path is routed to: 6001 is the realtime server, 6002 the terminal.
 """
 
@@ -345,11 +247,12 @@ CWT-938 socket
 def _table(text: str) -> dict[str, Diagnosis]:
     table: dict[str, Diagnosis] = {}
     for entry in re.split(r"\n(?=CWT-)", re.sub(r"(?m)^(#.*)?\n", "", text)):
-        words, *sentences = re.sub(r"\n  ", " ", entry.strip()).split("\n- ")
-        identifier, hop = words.split()
+        fault, remedy = re.sub(r"\n +", " ", entry.strip()).split("\n- ")
+        names, cause = fault.split(": ", 1)
+        identifier, hop = names.split()
         if identifier in table:
             raise ValueError(f"{identifier} names two faults")
-        table[identifier] = Diagnosis(hop, *sentences)
+        table[identifier] = Diagnosis(hop, cause, remedy)
     return table
 
 
@@ -357,28 +260,7 @@ TABLE = _table(_TEXT)
 
 
 def explain(identifier: str, detail: str = "") -> dict[str, str]:
-    """Return ``id``, ``cause`` and ``next`` for an id of the table; ``detail`` says what exactly was found.
-
-    :raises KeyError: for an id that the table does not have, which is a mistake in this collection.
-    """
+    """`id`, `cause` and `next` for an id of the table, which must be one of them; `detail` says what exactly was found."""
     entry = TABLE[identifier]
     cause = f"{entry.cause} ({detail})" if detail else entry.cause
     return {"id": identifier, "cause": cause, "next": entry.next}
-
-
-def markdown() -> str:
-    """Return the page docs/diagnoses.md."""
-    lines = [
-        "# Diagnoses",
-        "",
-        "Every fault that `selfhosted.coolify.verify` and the module `websocket_info` can name. Generated from",
-        "`plugins/module_utils/verify/_diagnosis.py` by `make docs`.",
-        "",
-        "| id | hop | cause | next step |",
-        "|---|---|---|---|",
-    ]
-    for identifier, entry in TABLE.items():
-        cells = [cell.replace("|", "\\|").replace("<", "&lt;") for cell in entry]
-        anchor = identifier.lower()
-        lines.append(f'| <a id="{anchor}"></a>`{identifier}` | {cells[0]} | {cells[1]} | {cells[2]} |')
-    return "\n".join(lines) + "\n"

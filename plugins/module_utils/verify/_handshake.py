@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real handshakes with a list of URLs, all at once and by one deadline, and what each tells about its hop.
 
-A target is a mapping: ``name``; ``url`` (http, https, ws or wss; of kind ``app`` without the key, so that it can be
-shown); ``kind`` (``terminal``, ``app``, ``http``); ``expect`` (``open``, ``closed``); ``connect_to`` (an address to
-connect to in place of the URL's host, or None); ``validate_certs``. Whatever answers, hostile or broken, gives a
-diagnosis within the deadline. Proxies of the environment are not used.
+A target is a mapping: `name`; `url` (http, https, ws or wss; of kind `app` without the key, so that it can be shown); and
+what else than `DEFAULTS` has of `kind`, `expect`, `status` (of kind `http`), `connect_to` (an address to connect to in
+place of the URL's host) and `validate_certs`. Whatever answers, hostile or broken, gives a diagnosis within the deadline.
+Proxies of the environment are not used.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from ._answers import SCHEMES, Fault, printable, refusal, request
 
 KINDS = ("terminal", "app", "http")
 EXPECTATIONS = ("open", "closed")
+DEFAULTS = {"kind": "http", "expect": "open", "status": 200, "connect_to": None, "validate_certs": True}
+#: Seconds for all targets together.
+DEADLINE = 5.0
 
 #: A key that no Coolify has: the realtime server's refusal of it proves the route as well as a greeting does (fact 10).
 PROBE_KEY = "selfhosted-coolify-probe"
@@ -43,21 +46,12 @@ _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errn
 Target = t.Mapping[str, t.Any]
 
 
-class _Closed(Exception):
-    """The target does not let us in; ``seen`` says how."""
-
-    def __init__(self, identifier: str, seen: str, detail: str = "") -> None:
-        super().__init__(identifier)
-        self.identifier = identifier
-        self.seen = seen
-        self.detail = detail
+class _Closed(Fault):
+    """The target does not let us in; `seen` says how."""
 
 
 def validate(target: Target) -> SplitResult:
-    """Return the target's URL in its parts.
-
-    :raises ValueError: names the option of the target that is wrong.
-    """
+    """The target's URL in its parts. Raises ValueError, which names the option of the target that is wrong."""
     for option, choices in (("kind", KINDS), ("expect", EXPECTATIONS)):
         if target[option] not in choices:
             raise ValueError("{} is {!r}. Set it to one of {}.".format(option, target[option], ", ".join(choices)))
@@ -79,17 +73,17 @@ def validate(target: Target) -> SplitResult:
 
 def probe_all(
     targets: t.Sequence[Target],
-    deadline: float = 5.0,
+    deadline: float = DEADLINE,
     app_key: str | None = None,
     authorities: str | None = None,
 ) -> list[dict[str, t.Any]]:
-    """Look at all targets at once; results in the same order.
+    """Look at all targets at once, for `deadline` seconds together; results in the same order.
 
-    :param deadline: seconds for all of them together.
-    :param app_key: Pusher application key, None for one that nobody has. It is in no result.
-    :param authorities: certificates (PEM) to trust beside the system's.
-    :raises ValueError: names the target and its option that is wrong, or the certificates that cannot be read.
+    `app_key` is Pusher's application key, None for one that nobody has; it is in no result. `authorities` are certificates
+    (PEM) to trust beside the system's. Raises ValueError, which names the target and its option that is wrong, or the
+    certificates that cannot be read.
     """
+    targets = [{**DEFAULTS, **target} for target in targets]
     for index, target in enumerate(targets):
         try:
             validate(target)
@@ -113,11 +107,8 @@ def probe_all(
         except queue.Empty:
             break
         results[index] = result
-    return [results.get(index) or _unresolved(target, deadline) for index, target in enumerate(targets)]
-
-
-def _unresolved(target: Target, deadline: float) -> dict[str, t.Any]:
-    return _result(target, False, None, "no address", deadline, {}, _diagnosis.explain("CWT-812"))
+    unresolved = Fault("CWT-812", "no address")
+    return [results.get(index) or _result(target, unresolved.seen, unresolved, deadline) for index, target in enumerate(targets)]
 
 
 def _tls_wanted(targets: t.Sequence[Target]) -> set[bool]:
@@ -155,22 +146,15 @@ class _Probe:
         self._received = False
 
     def result(self) -> dict[str, t.Any]:
-        expected = self._target["expect"]
+        fault: Fault | None = None
         try:
             seen = self._open()
-        except _Closed as closed:
-            return self._finish(expected == "closed", closed.seen, closed.identifier, closed.detail)
-        except Fault as fault:
+        except Fault as met:
+            fault, seen = met, met.seen
+        if self._target["expect"] == "closed":
             # Whatever it is that answers: a port that was to be closed is open.
-            if expected == "closed":
-                return self._finish(False, fault.seen, "CWT-601", "")
-            return self._finish(False, fault.seen, fault.identifier, fault.detail)
-        return self._finish(expected == "open", seen, "CWT-601", "")
-
-    def _finish(self, ok: bool, seen: str, identifier: str, detail: str) -> dict[str, t.Any]:
-        diagnosis = None if ok else _diagnosis.explain(identifier, detail)
-        seconds = time.monotonic() - self._begin
-        return _result(self._target, ok, self._status, seen, seconds, self._phases, diagnosis)
+            fault = None if isinstance(fault, _Closed) else Fault("CWT-601", seen)
+        return _result(self._target, seen, fault, time.monotonic() - self._begin, self._status, self._phases)
 
     def _passed(self, phase: str) -> None:
         now = time.monotonic()
@@ -357,22 +341,18 @@ class _Probe:
 
 def _result(
     target: Target,
-    ok: bool,
-    status: int | None,
     seen: str,
+    fault: Fault | None,
     seconds: float,
-    phases: t.Mapping[str, float],
-    diagnosis: t.Mapping[str, str] | None,
+    status: int | None = None,
+    phases: t.Mapping[str, float] | None = None,
 ) -> dict[str, t.Any]:
     return {
-        "name": target["name"],
-        "url": target["url"],
-        "kind": target["kind"],
-        "expect": target["expect"],
-        "ok": ok,
+        **{key: target[key] for key in ("name", "url", "kind", "expect")},
+        "ok": fault is None,
         "status": status,
         "seen": seen,
         "milliseconds": round(seconds * 1000, 1),
-        "phases": dict(phases),
-        "diagnosis": None if diagnosis is None else dict(diagnosis),
+        "phases": phases or {},
+        "diagnosis": _diagnosis.explain(fault.identifier, fault.detail) if fault else None,
     }

@@ -12,59 +12,27 @@ from ..plan import _access, _tunnel
 from . import _states
 from ._states import Json, Row
 
-_ORDER = (
-    "host",
-    "domain",
-    "tunnel",
-    "traefik",
-    "caddy",
-    "tailscale",
-    "firewall",
-    "nginx",
-    "app",
-    "environment",
-    "realtime",
-    "self-heal",
-)
-
-
-def rows(
-    host: str,
-    plan: Json,
-    info: Json,
-    looks: t.Sequence[Json],
-    traefik_document: t.Any = None,
-) -> list[Row]:
-    """Return the rows of one host.
-
-    :param host: its name.
-    :param plan: the access plan.
-    :param info: what ``coolify_info`` returned.
-    :param looks: what ``websocket_info`` returned on each machine looked from, or how Ansible failed there (``msg``);
-        ``item`` is the machine's name.
-    :param traefik_document: what the content of Traefik's file of ours says as YAML; None where it is no YAML.
-    """
-    found = _states.Rows(host, plan["ports"]["http"])
-    _states.add(found, plan, info, traefik_document)
-    for look in looks:
-        if "results" not in look:
-            found.not_looked(look["item"], _states.first_line(look.get("msg")))
-        for result in look.get("results", []):
-            found.looked(look["item"], result)
-    return sorted(found.rows, key=lambda row: _ORDER.index(row["hop"]))
+_OUTER = ("host", "domain", "tunnel", "traefik", "caddy", "tailscale", "firewall")
+_ORDER = (*_OUTER, "nginx", "app", "environment", "realtime", "self-heal")
 
 
 def result(
-    host: str,
-    plan: Json,
-    info: Json,
-    looks: t.Sequence[Json],
-    traefik_document: t.Any = None,
+    host: str, plan: Json, info: Json, looks: t.Sequence[Json], traefik_document: t.Any = None
 ) -> dict[str, t.Any]:
-    """Return the rows of one host with what a reader wants to know beside them; parameters as of `rows`."""
-    found = _judged(host, rows(host, plan, info, looks, traefik_document))
-    found["plan"] = {"mode": plan["mode"], "why": plan["why"], "sides": plan["sides"], "urls": _urls(plan)}
-    found["plan"]["notes"] = list(plan["notes"])
+    """The rows of one host by its access plan and what coolify_info returned, and what a reader wants to know beside them.
+
+    `looks` has what websocket_info returned on each machine looked from, or how Ansible failed there (`msg`); `item` is
+    the machine's name. `traefik_document` is what Traefik's file of ours says as YAML; None where it is no YAML.
+    """
+    rows = _states.Rows(host, plan["ports"]["http"])
+    _states.add(rows, plan, info, traefik_document)
+    for look in looks:
+        if "results" not in look:
+            rows.not_looked(look["item"], _states.first_line(look.get("msg")))
+        for seen in look.get("results", []):
+            rows.looked(look["item"], seen)
+    found = _judged(host, sorted(rows.rows, key=lambda row: _ORDER.index(row["hop"])))
+    found["plan"] = {**{key: plan[key] for key in ("mode", "why", "sides", "notes")}, "urls": _urls(plan)}
     found["versions"] = {
         "coolify": info["coolify"]["version"],
         "docker": info["docker"]["version"],
@@ -75,19 +43,17 @@ def result(
 
 
 def ended(host: str, identifier: str, reason: str = "") -> dict[str, t.Any]:
-    """Return the result of a host that could not be looked at: one row."""
+    """The result of a host that could not be looked at: one row."""
     found = _states.Rows(host)
     found.bad(identifier, "", "not looked", _states.first_line(reason))
     return _judged(host, found.rows)
 
 
 def refused(host: str, reason: str, info: Json, tailscale: Json, access: str) -> dict[str, t.Any]:
-    """Return the result of a host for which there is no plan: one row.
+    """The result of a host for which there is no plan: one row.
 
-    :param reason: why, as the role coolify_access or the connection said it.
-    :param info: what ``coolify_info`` returned, or how Ansible failed there.
-    :param tailscale: what ``tailscale_info`` returned below ``tailscale``.
-    :param access: what the user chose.
+    `reason` says why, in the words of the role coolify_access or of the connection; `info` is what coolify_info returned,
+    or how Ansible failed there, `tailscale` what tailscale_info returned below its key; `access` is what the user chose.
     """
     identifier = "CWT-102"
     if info.get("unreachable"):

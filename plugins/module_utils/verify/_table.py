@@ -15,23 +15,16 @@ class Line(t.NamedTuple):
     ok: bool | None
 
 
-_COLUMNS = (
-    ("hop", "hop"),
-    ("from", "from"),
-    ("url", "url"),
-    ("seen", "seen"),
-    ("milliseconds", "ms"),
-    ("ok", "ok"),
-)
+_COLUMNS = ("hop", "from", "url", "seen", "milliseconds", "ok")
 
 
 def lines(rows: t.Sequence[Row]) -> list[Line]:
-    """Return the table and what is to be done; with a column for the host where there are several."""
-    columns = _COLUMNS if len({row["host"] for row in rows}) < 2 else (("host", "host"), *_COLUMNS)
-    cells = [[title for _key, title in columns]]
-    cells += [[_cell(key, row[key]) for key, _title in columns] for row in rows]
+    """The table and what is to be done; with a column for the host where there are several."""
+    columns = _COLUMNS if len({row["host"] for row in rows}) < 2 else ("host", *_COLUMNS)
+    cells = [["ms" if key == "milliseconds" else key for key in columns]]
+    cells += [[_cell(key, row[key]) for key in columns] for row in rows]
     widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
-    right = [key == "milliseconds" for key, _title in columns]
+    right = [key == "milliseconds" for key in columns]
     shown = [
         "  ".join(cell.rjust(width) if flush else cell.ljust(width) for cell, width, flush in zip(line, widths, right)).rstrip()
         for line in cells

@@ -8,6 +8,7 @@ import typing as t
 
 from ..plan._tunnel import bound, bracketed
 from ..tailnet import _tailscale
+from . import _handshake
 
 CONTROL_NODE = "localhost"
 VIEWS = ("host", "control", "tailnet", "outside")
@@ -23,16 +24,13 @@ def looks(
     outside: t.Sequence[str] = (),
     connect_to: t.Mapping[str, str] | None = None,
     addresses: t.Sequence[str] = (),
-    deadline: float = 5.0,
+    deadline: float = _handshake.DEADLINE,
     ca_certificates: str | None = None,
 ) -> dict[str, list[dict[str, t.Any]]]:
-    """Return ``targets`` and ``views`` for the module ``websocket_info``; a machine that nothing is promised to has none.
+    """`targets` and `views` for the module websocket_info; a machine that nothing is promised to has no view.
 
-    :param tailnet: names of machines on the tailnet.
-    :param outside: names of machines on the public side.
-    :param deadline: seconds for each view.
-    :param ca_certificates: PEM, to trust beside the system's.
-    The others as of `targets`.
+    `tailnet` and `outside` name the machines on the tailnet and on the public side. Each view has `deadline` seconds, and
+    trusts `ca_certificates` (PEM) beside the system's. The others as of `targets`.
     """
     machines = [("control", CONTROL_NODE), *(("tailnet", name) for name in tailnet), *(("outside", name) for name in outside)]
     views = []
@@ -51,14 +49,10 @@ def targets(
     connect_to: t.Mapping[str, str] | None = None,
     addresses: t.Sequence[str] = (),
 ) -> list[dict[str, t.Any]]:
-    """Return the targets for the module ``websocket_info``, each named for its hop.
+    """What to open from one of `VIEWS`, by the access plan and what coolify_info returned.
 
-    :param plan: the access plan.
-    :param info: what ``coolify_info`` returned.
-    :param view: one of ``VIEWS``, the side that is looked from.
-    :param connect_to: addresses to connect to in place of what a name resolves to.
-    :param addresses: public addresses or names of the host; for the outside, which must find the ports closed there.
-    :raises ValueError: for an unknown view.
+    `connect_to` has addresses to connect to in place of what a name resolves to. `addresses` are public addresses or names
+    of the host, where the outside must find the ports closed. Raises ValueError for an unknown view.
     """
     if view not in VIEWS:
         raise ValueError("view is {!r}. Set it to one of {}.".format(view, ", ".join(VIEWS)))
@@ -70,7 +64,7 @@ def targets(
     domain = plan.get("domain")
     if domain and "domain" in plan["sides"]:
         base = "{scheme}://{host}".format(**domain)
-        found = _both("domain", base, base, connect_to=(connect_to or {}).get(domain["host"]))
+        found = _both("domain", base, connect_to=(connect_to or {}).get(domain["host"]))
     if view == "outside" and plan["firewall"]["wanted"]:
         ports = plan["ports"]
         for address in addresses:
@@ -85,14 +79,14 @@ def _on_host(plan: Json, info: Json) -> list[dict[str, t.Any]]:
     ports, domain, kind = plan["ports"], plan.get("domain"), (info.get("proxy") or {}).get("kind")
     if ports["http"] and plan["nginx"]["wanted"]:
         base = "http://{}:{}".format(bound(info, "http"), ports["http"])
-        found += _both("nginx", base, base)
+        found += _both("nginx", base)
     found += _published("realtime", f"http://{bound(info, 'app')}", ports)
     if domain and (kind == "caddy" or (kind == "traefik" and plan["traefik"]["wanted"])):
         schemes = plan["traefik"]["entrypoints"] if kind == "traefik" else [domain["scheme"]]
         for scheme in schemes:
             base = "{}://{}".format(scheme, domain["host"])
             # The certificate is proved where people come in; behind a tunnel the proxy often has none for the name.
-            found += _both(kind, base, base, connect_to="127.0.0.1", validate_certs=False)
+            found += _both(kind, base, connect_to="127.0.0.1", validate_certs=False)
     return found
 
 
@@ -102,13 +96,12 @@ def _on_tailnet(plan: Json) -> list[dict[str, t.Any]]:
         return []
     address = f"http://{bracketed(tailnet['ipv4'] or tailnet['ipv6'])}"
     page = "{}:{}".format(address, ports["http"])
-    by_page = _both("tailscale", page, page) if ports["http"] and plan["nginx"]["wanted"] else []
+    by_page = _both("tailscale", page) if ports["http"] and plan["nginx"]["wanted"] else []
     return by_page + _published("tailscale", address, ports)
 
 
-def _both(hop: str, terminal: str, app: str, **options: t.Any) -> list[dict[str, t.Any]]:
-    bases = {"terminal": terminal, "app": app}
-    return [dict(options, name=hop, kind=kind, url=bases[kind] + path) for kind, path in _PATHS]
+def _both(hop: str, base: str, **options: t.Any) -> list[dict[str, t.Any]]:
+    return [dict(options, name=hop, kind=kind, url=base + path) for kind, path in _PATHS]
 
 
 def _published(hop: str, base: str, ports: Json, **options: t.Any) -> list[dict[str, t.Any]]:

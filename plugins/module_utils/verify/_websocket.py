@@ -54,15 +54,12 @@ class Frame(t.NamedTuple):
 
 
 def new_key() -> str:
-    """Return a fresh Sec-WebSocket-Key."""
+    """A fresh Sec-WebSocket-Key."""
     return base64.b64encode(os.urandom(16)).decode("ascii")
 
 
 def request(target: str, host: str, origin: str, key: str | None) -> bytes:
-    """Return a GET of ``target``, as an upgrade where a ``key`` is given.
-
-    :raises ValueError: for a value that would break out of its line.
-    """
+    """A GET of `target`, as an upgrade where a `key` is given. Raises ValueError for what would break out of its line."""
     lines = [f"GET {target} HTTP/1.1", f"Host: {host}", "User-Agent: selfhosted.coolify"]
     if key is None:
         lines += ["Accept: */*", "Connection: close"]
@@ -96,16 +93,8 @@ class Reader:
         self._read = read
         self._buffer = b""
 
-    @property
-    def started(self) -> bool:
-        """Whether anything has come and not been taken."""
-        return bool(self._buffer)
-
     def answer(self) -> Answer:
-        """Return the final answer, past any 1xx before it but 101.
-
-        :raises ProtocolError: ``NOT_HTTP``, ``HEADER_TOO_LARGE`` or ``ENDED``.
-        """
+        """The final answer, past any 1xx before it but 101. Raises ProtocolError: NOT_HTTP, HEADER_TOO_LARGE or ENDED."""
         taken = 0
         while True:
             while b"\r\n\r\n" not in self._buffer:
@@ -124,9 +113,9 @@ class Reader:
                 return answer
 
     def message(self) -> Frame:
-        """Return the next whole message or close frame; pings and pongs in between are passed over.
+        """The next whole message or close frame; pings and pongs in between are passed over.
 
-        :raises ProtocolError: ``NOT_WEBSOCKET``, ``FRAME_TOO_LARGE`` or ``ENDED``.
+        Raises ProtocolError: NOT_WEBSOCKET, FRAME_TOO_LARGE or ENDED.
         """
         parts: list[bytes] = []
         first = 0
@@ -179,14 +168,14 @@ class Reader:
 
 
 def closing() -> bytes:
-    """Return a masked close frame, 1000 (normal), as RFC 6455, 5.5.1 has it."""
+    """A masked close frame, 1000 (normal), as RFC 6455, 5.5.1 has it."""
     mask = os.urandom(4)
     payload = bytes(byte ^ mask[index % 4] for index, byte in enumerate(struct.pack("!H", 1000)))
     return bytes([0x80 | CLOSE, 0x80 | len(payload)]) + mask + payload
 
 
 def close_code(frame: Frame) -> int:
-    """Return the code in a close frame, 1005 where there is none (RFC 6455, 7.1.5)."""
+    """The code in a close frame, 1005 where there is none (RFC 6455, 7.1.5)."""
     return int(struct.unpack("!H", frame.payload[:2])[0]) if len(frame.payload) >= 2 else 1005
 
 
