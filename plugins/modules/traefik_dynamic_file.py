@@ -154,11 +154,8 @@ def _neighbours(path: str) -> list[dict[str, str]]:
     found = []
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
         neighbour = os.path.join(folder, name)
-        picture = None
         if neighbour != path and name.endswith((".yaml", ".yml")) and os.path.isfile(neighbour):
-            picture = _kept.picture(neighbour)
-        if picture is not None:
-            text = str(picture["text"]).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            text = (_kept.text(neighbour) or "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
             found.append({"path": neighbour, "text": text})
     return found
 

@@ -9,6 +9,7 @@ import os
 import time
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
+from ..keeper import _durable, _kept
 from . import _nft_rules
 
 RULE_FILE = "/etc/coolify-websocket/firewall.nft"
@@ -38,10 +39,7 @@ class State(NamedTuple):
 class Firewall:
     """Reads and writes the pieces.
 
-    Args:
-        run: how to start a process.
-        nft: path of the nft command; None if it is not installed.
-        systemctl: path of systemctl; None on a host without systemd.
+    `run` starts a process; `nft` and `systemctl` are the paths of the two commands, None for one that is not installed.
     """
 
     def __init__(self, run: Run, nft: str | None, systemctl: str | None) -> None:
@@ -57,18 +55,9 @@ class Firewall:
         return self._nft is not None
 
     def read(self) -> State:
-        """What is there now.
-
-        Raises:
-            FirewallError: nft cannot read the kernel's tables.
-        """
-        enabled, active = self._unit()
-        return State(
-            table=self._table(),
-            files={path: _text(path) for path in (RULE_FILE, UNIT_FILE, HOOK_FILE)},
-            enabled=enabled,
-            active=active,
-        )
+        """What is there now. Raises FirewallError where nft cannot read the kernel's tables."""
+        files = {path: _kept.text(path) for path in (RULE_FILE, UNIT_FILE, HOOK_FILE)}
+        return State(self._table(), files, *self._unit())
 
     def wanted(self, rules: str) -> dict[str, str | None]:
         """The three files, by path, for the given rule text."""
@@ -76,11 +65,7 @@ class Firewall:
         return {RULE_FILE: rules, UNIT_FILE: _UNIT.format(load=load), HOOK_FILE: _HOOK.format(load=load)}
 
     def check(self, rules: str) -> None:
-        """Let nft and the kernel judge the rules without loading them.
-
-        Raises:
-            FirewallError: they refuse; nothing has been changed.
-        """
+        """Let nft and the kernel judge the rules without loading them. Raises FirewallError where they refuse."""
         self._nft_file(["-c"], rules, "refuses the rules")
 
     def load(self, rules: str) -> None:
@@ -92,7 +77,8 @@ class Firewall:
         units_differ = any(state.files[path] != files[path] for path in (UNIT_FILE, HOOK_FILE))
         for path, text in files.items():
             if text is not None and state.files[path] != text:
-                _write(path, text)
+                os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+                _durable.write(path, text.encode("utf-8"), 0o644)
         if units_differ:
             self._reload_systemd()
         if not state.enabled:
@@ -107,9 +93,7 @@ class Firewall:
         if state.active:
             self._systemd("stop", UNIT)
         for path in (UNIT_FILE, HOOK_FILE, RULE_FILE):
-            for leftover in (path, _candidate(path)):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(leftover)
+            _durable.remove(path)
         for path in (HOOK_FILE, RULE_FILE):
             # Not empty: somebody else keeps something there.
             with contextlib.suppress(OSError):
@@ -167,11 +151,7 @@ class Firewall:
 def locked(wanted: bool = True) -> Iterator[None]:
     """One run at a time, without a lock file that would stay behind: the lock is on systemd's own folder.
 
-    Args:
-        wanted: False for a run that only looks.
-
-    Raises:
-        FirewallError: another run held the lock for longer than a minute.
+    Not `wanted` by a run that only looks. Raises FirewallError where another one held it for longer than a minute.
     """
     if not wanted:
         yield
@@ -197,9 +177,7 @@ def locked(wanted: bool = True) -> Iterator[None]:
 def default_route_interfaces(ipv4_routes: str, ipv6_routes: str) -> list[str]:
     """The interfaces that carry a default route of the main table.
 
-    Args:
-        ipv4_routes: text of ``/proc/net/route``.
-        ipv6_routes: text of ``/proc/net/ipv6_route``; empty where IPv6 is off.
+    From the texts of ``/proc/net/route`` and ``/proc/net/ipv6_route``, which is empty where IPv6 is off.
     """
     names = set()
     for fields in map(str.split, ipv4_routes.splitlines()[1:]):
@@ -215,30 +193,6 @@ def default_route_interfaces(ipv4_routes: str, ipv6_routes: str) -> list[str]:
 def is_bridge(interface: str) -> bool:
     """Whether the host has a bridge of that name."""
     return os.path.isdir(f"/sys/class/net/{interface}/bridge")
-
-
-def _write(path: str, text: str) -> None:
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    candidate = _candidate(path)
-    with open(candidate, "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), 0o644)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(candidate, path)
-
-
-def _candidate(path: str) -> str:
-    # A fixed name, so that what a killed run left is overwritten by the next; systemd reads no such suffix.
-    return path + ".new"
-
-
-def _text(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
 
 
 def _last_words(out: str, err: str) -> str:

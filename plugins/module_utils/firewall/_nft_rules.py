@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may reach a port that Docker publishes, as one nftables table.
 
-Docker rewrites the destination of a packet for a published port in PREROUTING and forwards it, so a
-filter in INPUT (UFW's) never sees it (fact 19). The table written here decides before that rewriting,
-while the packet still carries the port that was asked for (fact 21a).
+Docker rewrites the destination of a packet for a published port in PREROUTING and forwards it, so a filter in INPUT
+(UFW's) never sees it (fact 19). The table written here decides before that rewriting, while the packet still carries the
+port that was asked for (fact 21a).
 
-The rules exist once, as data: :func:`text` prints them for ``nft -f`` and :func:`parse` reads what
-``nft -j`` says of the running table back into the same data.
+The rules exist once, as data: `text` prints them for ``nft -f`` and `parse` reads what ``nft -j`` says of the running
+table back into the same data.
 """
 
 from __future__ import annotations
@@ -59,19 +59,16 @@ def text(wanted: Policy) -> str:
 
 
 def printed(wanted: Policy) -> list[str]:
-    """The rules of the table, one text each, as :func:`parse` gives them in ``rules``."""
+    """The rules of the table, one text each, as `parse` gives them in `rules`."""
     return _listing(_chains(wanted))
 
 
 def parse(nft_json: str) -> dict[str, Any] | None:
-    """What the running table says, from ``nft -j list table inet coolify_websocket``.
+    """What the running table says, from ``nft -j list table inet coolify_websocket``; None if the text does not hold it.
 
-    Returns:
-        None if the text does not hold the table. Otherwise ``ports`` (list of int), ``trusted``
-        (list of {source, interface}), ``outside_interfaces`` (list of str), ``refused_packets``
-        (int or None if the counter is gone), ``intact`` (bool: the table's rules are exactly those
-        that :func:`text` writes for these values; False when somebody added, removed or changed
-        one) and ``rules`` (list of str, one printed rule each).
+    `ports` (int each), `trusted` (`source` and `interface` each), `outside_interfaces`, `refused_packets` (None if the
+    counter is gone), `rules` (one printed rule each), and `intact`: whether they are exactly those that `text` writes for
+    these values, so that nobody added, removed or changed one.
     """
     objects = _objects(nft_json)
     if not any("table" in item for item in objects):
@@ -109,10 +106,10 @@ _HOOKS = {"arriving": "prerouting", "routed": "forward"}
 def _chains(wanted: Policy) -> dict[str, list[Rule]]:
     """Every rule of the table, as data.
 
-    ``arriving`` judges what is addressed to this host, which is all that Docker rewrites; what this
-    host merely routes to others is none of ours. ``routed`` judges the one other way to a published
-    container: a neighbour who sends packets straight to the container's own address. Engines before
-    28 forward those. A bridge made later needs no reload, since it is known by its kind.
+    `arriving` judges what is addressed to this host, which is all that Docker rewrites; what this host merely routes to
+    others is none of ours. `routed` judges the one other way to a published container: a neighbour who sends packets
+    straight to the container's own address. Engines before 28 forward those. A bridge made later needs no reload, since it
+    is known by its kind.
     """
     accept = "accept"
     established = (("ct state", "==", ("established", "related")),)
@@ -129,10 +126,7 @@ def _chains(wanted: Policy) -> dict[str, list[Rule]]:
     decide.append(((), "drop"))
     return {
         "decide": decide,
-        "arriving": [
-            (established, accept),
-            ((asked, ("fib daddr type", "==", ("local",))), "jump decide"),
-        ],
+        "arriving": [(established, accept), ((asked, ("fib daddr type", "==", ("local",))), "jump decide")],
         "routed": [
             (established, accept),
             # Docker's rewriting took place: "arriving" has already decided about this one.

@@ -10,7 +10,7 @@ Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
 class Trusted(NamedTuple):
-    """One way in: packets from ``network`` (None: any) that arrive on ``interface`` (None: any)."""
+    """One way in: packets from `network` (None: any) that arrive on `interface` (None: any)."""
 
     interface: str | None
     network: Network | None
@@ -31,15 +31,10 @@ def policy(
 ) -> Policy:
     """Check the three options and bring them into one canonical form.
 
-    Args:
-        ports: published TCP ports of the host, 1 to 65535, at least one.
-        trusted: mappings with ``source`` (a CIDR or an address, either family) and ``interface``
-            (a name); one of the two may be None or absent, not both.
-        outside_interfaces: bridges that lead outside although they are bridges, such as the one
-            that carries a virtualisation host's default route.
-
-    Raises:
-        ValueError: the message names the option, the value and the remedy.
+    `ports` are published TCP ports of the host, at least one. `trusted` are mappings with `source` (a CIDR or an address)
+    and `interface` (a name), one of which may be None or absent. `outside_interfaces` are bridges that lead outside
+    although they are bridges, such as the one that carries a virtualisation host's default route.
+    Raises ValueError, which names the option, the value and the remedy.
     """
     return Policy(
         ports=_ports(ports),

@@ -26,19 +26,15 @@ _PORTS = ("--dport", "--dports", "--ctorigdstport")
 def reach(
     ports: Iterable[int], table: Mapping[str, Any] | None, ufw: Mapping[str, Any], saved: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Who can open a connection from outside, for each port and family.
+    """Who can open a connection from outside, for each published port and family.
 
-    Args:
-        ports: published TCP ports.
-        table: what :func:`_nft_rules.parse` read from the running table; None if it is not loaded.
-        ufw: ``coolify_info``'s ``ufw``.
-        saved: by family, the text of ``iptables-save`` or ``ip6tables-save``; empty where it could not be had.
+    `table` is what `_nft_rules.parse` read from the running table, None if it is not loaded; `ufw` is coolify_info's;
+    `saved` has by family the text of ``iptables-save`` or ``ip6tables-save``, empty where it could not be had.
 
-    Returns:
-        Mappings of ``port``, ``family``, ``sources`` (texts such as ``100.64.0.0/10 on tailscale0``, or ``everyone``;
-        empty where nobody gets in) and ``by``, who decides: ``nftables`` (our table), ``ufw``, ``docker`` (published
-        on this host's loopback alone), ``changed table`` (somebody changed our rules; what they now do is not known,
-        and ``sources`` is None) or None.
+    Returns mappings of `port`, `family`, `sources` (texts such as ``100.64.0.0/10 on tailscale0``, or ``everyone``; empty
+    where nobody gets in) and `by`, who decides: ``nftables`` (our table), ``ufw``, ``docker`` (published on this host's
+    loopback alone), ``changed table`` (somebody changed our rules; what they now do is not known, and `sources` is None)
+    or None.
     """
     found = []
     for port in ports:
@@ -53,12 +49,8 @@ def other_rules(
 ) -> list[dict[str, Any]]:
     """Rules of others that open or close the same ports; reported, never touched (fact 21).
 
-    Args:
-        after_rules: by path, the text of UFW's after.rules and after6.rules.
-
-    Returns:
-        Mappings of ``where`` (chain, file or ``ufw``), ``rule`` (its text), ``family``, ``effect`` (``opens`` or
-        ``closes``) and ``ports`` (those of ours that it concerns).
+    As of `reach`, and by path the texts of UFW's after.rules and after6.rules. Returns mappings of `where` (chain, file or
+    ``ufw``), `rule` (its text), `family`, `effect` (``opens`` or ``closes``) and `ports` (those of ours that it concerns).
     """
     wanted = sorted(set(ports))
     found = []

@@ -7,8 +7,7 @@ UFW writes its files in its own form at the first command, also those that the p
 from __future__ import annotations
 
 import os
-import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..keeper import _durable, _kept
 from . import _host, _ufw_rules
@@ -29,13 +28,9 @@ class Return(NamedTuple):
 
 
 class UfwFiles:
-    """Remembers the files, and gives them back.
+    """Remembers UFW's files in `folder` by `kept`, and gives them back.
 
-    Args:
-        kept: keeps them.
-        run: how to start a process.
-        ufw: path of the ufw command; None if it is not installed.
-        folder: where UFW keeps them.
+    `run` starts a process; `ufw` is the path of the command, None if it is not installed.
     """
 
     def __init__(self, kept: _kept.Entry, run: _host.Run, ufw: str | None, folder: str = "/etc/ufw") -> None:
@@ -46,7 +41,7 @@ class UfwFiles:
 
     def active(self) -> bool:
         """Whether UFW is enabled."""
-        return re.search(r"(?mi)^\s*ENABLED\s*=\s*[\"']?yes", self._text("ufw.conf")) is not None
+        return _ufw_rules.setting(self._text("ufw.conf"), "ENABLED") == "yes"
 
     def remember(self, enables: bool) -> None:
         """Keeps what an inactive UFW looks like, before it is given a rule, and that it will be enabled."""
@@ -73,8 +68,7 @@ class UfwFiles:
     def give_back(self) -> Return:
         """Disables UFW where it was remembered to be enabled by us, and puts its files back if nobody added to them.
 
-        Raises:
-            FirewallError: ufw disable failed; run again.
+        Raises FirewallError where ufw does not let itself be disabled.
         """
         before, way = self._kept.load(), self.way_back()
         if way.disable and self._ufw is not None:
@@ -91,8 +85,7 @@ class UfwFiles:
         return os.path.join(self._folder, name)
 
     def _text(self, name: str) -> str:
-        picture: dict[str, Any] = _kept.picture(self._path(name)) or {"text": ""}
-        return str(picture["text"])
+        return _kept.text(self._path(name)) or ""
 
 
 def _tuples(text: str) -> list[str]:

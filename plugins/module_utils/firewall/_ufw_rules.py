@@ -8,6 +8,7 @@ INPUT (fact 32); the nftables table is what closes the ports.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Any, Iterable, Mapping, Sequence
 
 #: Marks a rule as ours, together with its action: only such rules are ever deleted.
@@ -19,6 +20,12 @@ MARK = "(selfhosted.coolify)"
 _ANYWHERE = ("0.0.0.0/0", "::/0", "any")
 
 
+def setting(text: str, name: str) -> str | None:
+    """What one of UFW's shell-like files sets a name to, in lower case: the last line wins; None where none does."""
+    values = re.findall(rf"(?mi)^\s*{name}\s*=\s*[\"']?(\w+)", text)
+    return str(values[-1]).lower() if values else None
+
+
 def changes(
     rules: Sequence[Mapping[str, Any]],
     ports: Iterable[int],
@@ -26,19 +33,14 @@ def changes(
     ipv6: bool = True,
     comment: str = COMMENT,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Compare UFW's rules with the wanted ones.
+    """Compare UFW's rules, as coolify_info returns them, with those wanted for the `ports`, none for no port.
 
-    Args:
-        rules: UFW's rules as ``coolify_info`` returns them in ``ufw.rules``.
-        ports: the published ports; empty if no rule of ours is to stay.
-        trusted: mappings with ``source`` and ``interface`` as in ``published_port_firewall``.
-        ipv6: whether UFW manages IPv6 (``IPV6=`` in /etc/default/ufw); it refuses IPv6 rules otherwise.
-        comment: marks the rules that are to be deleted if they are not wanted.
+    `trusted` are mappings as published_port_firewall takes them. `ipv6`: whether UFW manages IPv6; it refuses such rules
+    otherwise. `comment` marks the rules that are to be deleted if they are not wanted.
 
-    Returns:
-        ``add`` and ``delete``: lists of mappings with ``source``, ``interface`` and ``port``. ``others``: the same with
-        ``action`` for somebody's rules that refuse what a wanted one allows. UFW holds one rule of a tuple, whatever its
-        action, so that to add ours would delete theirs.
+    Returns `add` and `delete`, lists of mappings with `source`, `interface` and `port`, and `others`, the same with
+    `action` for somebody's rules that refuse what a wanted one allows. UFW holds one rule of a tuple, whatever its action,
+    so that to add ours would delete theirs.
     """
     wanted = [
         {"source": source, "interface": interface, "port": str(port)}

@@ -13,6 +13,7 @@ import typing as t
 
 from ..engine import _client
 from ..env import _pusher
+from ..firewall import _ufw_rules
 from . import _versions
 
 Json = t.Mapping[str, t.Any]
@@ -216,21 +217,17 @@ def nft_version(text: str) -> str | None:
 
 # -- UFW ---------------------------------------------------------------------------------------------------------------
 
-_UFW_ENABLED = re.compile(r"^\s*ENABLED\s*=\s*[\"']?(?P<value>\w+)", re.MULTILINE | re.IGNORECASE)
-_UFW_IPV6 = re.compile(r"^\s*IPV6\s*=\s*[\"']?(?P<value>\w+)", re.MULTILINE | re.IGNORECASE)
 _UFW_TUPLE = "### tuple ###"
 
 
 def ufw_active(conf: str) -> bool:
     """Whether ``/etc/ufw/ufw.conf`` says that UFW is enabled."""
-    values = [match["value"].lower() for match in _UFW_ENABLED.finditer(conf)]
-    return bool(values) and values[-1] == "yes"
+    return _ufw_rules.setting(conf, "ENABLED") == "yes"
 
 
 def ufw_ipv6(defaults: str) -> bool:
     """Whether ``/etc/default/ufw`` has UFW guard IPv6 too, as it does unless told otherwise."""
-    values = [match["value"].lower() for match in _UFW_IPV6.finditer(defaults)]
-    return not values or values[-1] == "yes"
+    return _ufw_rules.setting(defaults, "IPV6") in (None, "yes")
 
 
 def ufw_rules(text: str, family: str) -> list[dict[str, t.Any]]:

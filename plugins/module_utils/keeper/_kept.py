@@ -99,6 +99,12 @@ def picture(path: str) -> dict[str, t.Any] | None:
     return {"text": text, "mode": f"{status.st_mode & 0o7777:04o}", "owner": [status.st_uid, status.st_gid]}
 
 
+def text(path: str) -> str | None:
+    """A file's text alone, with surrogates for bytes that are no UTF-8; None for one that is not there. Raises OSError."""
+    found = picture(path)
+    return None if found is None else str(found["text"])
+
+
 def give_back(path: str, before: t.Mapping[str, t.Any] | None) -> None:
     """Makes the file what `picture` saw. Raises OSError."""
     if before is None:

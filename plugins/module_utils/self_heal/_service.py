@@ -169,8 +169,7 @@ class Service:
         return {**within, **{file.path: None for file in files if self._folder in (self._read(file.path) or "")}}
 
     def _read(self, path: str) -> str | None:
-        picture = _kept.picture(self._at(path))
-        return None if picture is None else str(picture["text"])
+        return _kept.text(self._at(path))
 
     def _mode(self, path: str) -> int | None:
         return os.stat(self._at(path)).st_mode & 0o7777 if os.path.exists(self._at(path)) else None
