@@ -42,8 +42,7 @@ options:
     default: present
 notes:
   - Open connections through nginx live on in its old workers.
-author:
-  - selfhosted.coolify contributors (@selfhosted)
+author: selfhosted.coolify contributors (@selfhosted)
 """
 
 EXAMPLES = r"""

@@ -8,8 +8,7 @@ DOCUMENTATION = r"""
 module: published_port_firewall
 short_description: Decide who may reach ports that Docker publishes
 version_added: 0.1.0
-author:
-  - selfhosted.coolify contributors (@selfhosted)
+author: selfhosted.coolify contributors (@selfhosted)
 description:
   - Closes published TCP ports to everyone but the trusted networks, with one nftables table of its own,
     C(inet coolify_websocket), that decides before Docker rewrites a packet's destination.
@@ -33,19 +32,16 @@ options:
     elements: int
     default: []
   trusted:
-    description:
-      - Who gets in from outside. An entry with both O(trusted[].source) and O(trusted[].interface) wants both to hold.
+    description: Who gets in from outside. An entry with both O(trusted[].source) and O(trusted[].interface) wants both to hold.
     type: list
     elements: dict
     default: []
     suboptions:
       source:
-        description:
-          - A network in CIDR notation or one address, IPv4 or IPv6. An IPv4-mapped IPv6 address means the IPv4 address.
+        description: A network in CIDR notation or one address, IPv4 or IPv6. An IPv4-mapped IPv6 address means the IPv4 address.
         type: str
       interface:
-        description:
-          - The interface by which packets have to arrive.
+        description: The interface by which packets have to arrive.
         type: str
   outside_interfaces:
     description:
@@ -106,18 +102,12 @@ ufw:
   returned: always
   type: dict
   contains:
-    disabled:
-      description: Whether it was disabled.
-      type: bool
-      returned: always
+    disabled: {type: bool, returned: always, description: Whether it was disabled.}
     restored:
       description: Whether its files were put back as they had been, so that no rule of this collection is in it.
       type: bool
       returned: always
-    active:
-      description: Whether it is active after this.
-      type: bool
-      returned: always
+    active: {type: bool, returned: always, description: Whether it is active after this.}
 """
 
 import typing as t

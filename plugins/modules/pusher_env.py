@@ -79,8 +79,7 @@ options:
     default: coolify-db
 requirements:
   - To create the container again, the Docker client with its Compose plugin on the host, as Coolify installs them.
-author:
-  - selfhosted.coolify contributors (@selfhosted)
+author: selfhosted.coolify contributors (@selfhosted)
 """
 
 EXAMPLES = r"""

@@ -55,8 +55,7 @@ options:
     default: present
 seealso:
   - module: selfhosted.coolify.nginx_snippet
-author:
-  - selfhosted.coolify contributors (@selfhosted)
+author: selfhosted.coolify contributors (@selfhosted)
 """
 
 EXAMPLES = r"""

@@ -39,8 +39,7 @@ seealso:
   - name: Traefik's file provider
     description: How Traefik reads the folder.
     link: https://doc.traefik.io/traefik/providers/file/
-author:
-  - selfhosted.coolify contributors (@selfhosted)
+author: selfhosted.coolify contributors (@selfhosted)
 """
 
 EXAMPLES = r"""

@@ -45,8 +45,7 @@ options:
     elements: dict
     suboptions:
       path:
-        description:
-          - The regular expression for the path, such as V(^/terminal/ws$) or V(^/apps?/).
+        description: The regular expression for the path, such as V(^/terminal/ws$) or V(^/apps?/).
         type: str
         required: true
       service:
@@ -73,8 +72,7 @@ seealso:
   - name: Ingress rules of Cloudflare Tunnel
     description: How C(cloudflared) reads the list.
     link: https://developers.cloudflare.com/cloudflare-one/connections/connect-networks/do-more-with-tunnels/local-management/configuration-file/
-author:
-  - selfhosted.coolify contributors (@selfhosted)
+author: selfhosted.coolify contributors (@selfhosted)
 """
 
 EXAMPLES = r"""

@@ -101,11 +101,11 @@ class Engine:
 
     def inspect(self, container: str) -> dict[str, t.Any] | None:
         """What the engine knows of a container, by name or id; None if there is no such container."""
-        return self._if_there(f"/containers/{_quote(container)}/json")
+        return self._described(f"/containers/{_quote(container)}/json")
 
     def image(self, image: str) -> dict[str, t.Any] | None:
         """What the engine knows of an image, by name or id; None if there is no such image."""
-        return self._if_there(f"/images/{_quote(image)}/json")
+        return self._described(f"/images/{_quote(image)}/json")
 
     def changes(self, container: str) -> dict[str, int]:
         """What a container has changed of its image's files: absolute name -> 0 modified, 1 added, 2 deleted."""
@@ -114,13 +114,7 @@ class Engine:
 
     def has_path(self, container: str, path: str) -> bool:
         """Whether a container, running or not, has anything at this path."""
-        try:
-            self._request("HEAD", f"/containers/{_quote(container)}/archive?path={_quote(path)}")
-        except EngineError as error:
-            if error.status == 404:
-                return False
-            raise
-        return True
+        return self._if_there("HEAD", _archive(container, path)) is not None
 
     def containers(self, all: bool = True, filters: dict[str, list[str]] | None = None) -> list[dict[str, t.Any]]:
         """The engine's list of containers, those that do not run included; `filters` as in the Engine API."""
@@ -132,12 +126,9 @@ class Engine:
 
         Raises EngineError for what is no regular file.
         """
-        try:
-            archive = self._archive(container, path)
-        except EngineError as error:
-            if error.status == 404:
-                return None
-            raise
+        archive = self._if_there("GET", _archive(container, path))
+        if archive is None:
+            return None
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             entry = tar.next()
             if entry is None or not entry.isreg():
@@ -149,12 +140,9 @@ class Engine:
 
         Symbolic links are not followed.
         """
-        try:
-            archive = self._archive(container, path)
-        except EngineError as error:
-            if error.status == 404:
-                return {}
-            raise
+        archive = self._if_there("GET", _archive(container, path))
+        if archive is None:
+            return {}
         parent = path.rstrip("/").rpartition("/")[0]
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             return {f"{parent}/{entry.name}": _file(tar, entry) for entry in tar if entry.isreg()}
@@ -173,9 +161,7 @@ class Engine:
                 entry.size, entry.mode, entry.mtime = len(content.data), content.mode, int(time.time())
                 entry.uid, entry.gid = content.uid, content.gid
                 tar.addfile(entry, io.BytesIO(content.data))
-        self._request(
-            "PUT", f"/containers/{_quote(container)}/archive?path={_quote(folder)}", archive.getvalue(), "application/x-tar"
-        )
+        self._request("PUT", _archive(container, folder), archive.getvalue(), "application/x-tar")
 
     def exec(self, container: str, argv: t.Sequence[str]) -> tuple[int, bytes]:
         """Runs a command in a running container, as the image's user.
@@ -197,16 +183,17 @@ class Engine:
         connection, rest, _left = self._open("GET", f"{self._negotiated()}/events?{query}")
         return Events(connection, rest, self._path)
 
-    def _if_there(self, target: str) -> dict[str, t.Any] | None:
+    def _described(self, target: str) -> dict[str, t.Any] | None:
+        answer = self._if_there("GET", target)
+        return None if answer is None else t.cast("dict[str, t.Any]", self._parsed(answer))
+
+    def _if_there(self, method: str, target: str) -> bytes | None:
         try:
-            return t.cast("dict[str, t.Any]", self._json("GET", target))
+            return self._request(method, target)
         except EngineError as error:
             if error.status == 404:
                 return None
             raise
-
-    def _archive(self, container: str, path: str) -> bytes:
-        return self._request("GET", f"/containers/{_quote(container)}/archive?path={_quote(path)}")
 
     def _negotiated(self) -> str:
         if self._prefix is None:
@@ -217,7 +204,9 @@ class Engine:
 
     def _json(self, method: str, target: str, body: t.Any = None, negotiated: bool = True) -> t.Any:
         payload = None if body is None else json.dumps(body).encode("ascii")
-        answer = self._request(method, target, payload, negotiated=negotiated)
+        return self._parsed(self._request(method, target, payload, negotiated=negotiated))
+
+    def _parsed(self, answer: bytes) -> t.Any:
         try:
             return json.loads(answer.decode("utf-8"))
         except ValueError as error:
@@ -298,6 +287,10 @@ def offers(inspected: t.Mapping[str, t.Any], port: int) -> bool:
     key = f"{port}/tcp"
     exposed = (inspected.get("Config") or {}).get("ExposedPorts") or {}
     return key in exposed or key in ((inspected.get("HostConfig") or {}).get("PortBindings") or {})
+
+
+def _archive(container: str, path: str) -> str:
+    return f"/containers/{_quote(container)}/archive?path={_quote(path)}"
 
 
 def _file(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> File:

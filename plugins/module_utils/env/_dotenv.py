@@ -15,19 +15,10 @@ import re
 import typing as t
 import unicodedata
 
+from . import _pusher
+
 #: The only keys whose values may be shown to anybody.
-NON_SECRET_KEYS = frozenset(
-    {
-        "PUSHER_HOST",
-        "PUSHER_PORT",
-        "PUSHER_SCHEME",
-        "PUSHER_BACKEND_HOST",
-        "PUSHER_BACKEND_PORT",
-        "TERMINAL_PROTOCOL",
-        "TERMINAL_HOST",
-        "TERMINAL_PORT",
-    }
-)
+NON_SECRET_KEYS = frozenset({*_pusher.KEYS, "TERMINAL_PROTOCOL", "TERMINAL_HOST", "TERMINAL_PORT"})
 
 BOM = "\ufeff"
 _EOL = re.compile(r"\r\n|\n|\r")

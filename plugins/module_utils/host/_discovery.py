@@ -16,7 +16,7 @@ import typing as t
 
 from ..engine import _client
 from ..env import _dotenv, _pusher
-from ..firewall import _nft_rules, _port_reach
+from ..firewall import _host, _nft_rules, _port_reach
 from ..keeper import _kept
 from ..nginx import _container, _http_conf, _routes
 from . import _interfaces, _state
@@ -29,11 +29,9 @@ CLOUDFLARED = "coolify-cloudflared"
 CONSTANTS = "/var/www/html/config/constants.php"
 BROADCASTING = "/var/www/html/config/broadcasting.php"
 REVERB = "/etc/s6-overlay/s6-rc.d/reverb"
-FIREWALL_FILE = "/etc/coolify-websocket/firewall.nft"
 STATE_FOLDER = "/var/lib/coolify-websocket"
 SELF_HEAL_STATE = "/run/coolify-websocket/state.json"
 SELF_HEAL_UNIT = "coolify-websocket.service"
-FIREWALL_UNIT = "coolify-websocket-firewall.service"
 
 _TOOL_FOLDERS = "/usr/sbin:/usr/bin:/sbin:/bin"
 _PROCESS_TIMEOUT = 10.0
@@ -88,7 +86,9 @@ class Discovery:
         """Return everything that the module ``coolify_info`` documents."""
         docker, containers = self._containers()
         coolify, beside = containers.get(CONTAINER), containers.get(REALTIME)
-        layout = None if coolify is None else _state.layout(coolify, lambda: self._has_reverb(coolify))
+        layout = None
+        if coolify is not None:
+            layout = _state.layout(coolify, lambda: self._asked(self._engine.has_path, coolify["Id"], REVERB))
         server = coolify if layout == _pusher.BUNDLED else beside
         proxy = _state.proxy(containers.get(PROXY))
         units = self._units()
@@ -150,18 +150,12 @@ class Discovery:
         docker = {"reachable": True, "version": version.get("Version"), "error": None}
         return docker, {name: inspected for name, inspected in named.items() if inspected is not None}
 
-    def _container_file(self, container: t.Mapping[str, t.Any], path: str) -> bytes | None:
+    def _asked(self, question: t.Callable[..., t.Any], *arguments: str) -> t.Any:
+        """The engine's answer; None where it has none."""
         try:
-            found = self._engine.read_file(str(container["Id"]), path)
+            return question(*arguments)
         except _client.EngineError:
             return None
-        return None if found is None else found[0]
-
-    def _has_reverb(self, coolify: t.Mapping[str, t.Any]) -> bool:
-        try:
-            return self._engine.has_path(str(coolify["Id"]), REVERB)
-        except _client.EngineError:
-            return False
 
     def _left_over(self, layout: str | None, beside: t.Mapping[str, t.Any] | None) -> Json:
         """What the separate layout has left on a host of the bundled one (facts 51, 53)."""
@@ -173,24 +167,19 @@ class Discovery:
             "unused_override": override if unused else None,
         }
 
-    def _image_environment(self, inspected: t.Mapping[str, t.Any]) -> dict[str, str]:
-        try:
-            image = self._engine.image(str(inspected.get("Image")))
-        except _client.EngineError:
-            image = None
-        return _client.environment(image or {})
-
     def _coolify(self, inspected: t.Mapping[str, t.Any] | None, layout: str | None) -> Json:
         if inspected is None:
             return {"found": False, "version": None, "pusher_scheme_obeyed": None, "container": None, "environment": {}}
         environment = _client.environment(dict(inspected))
-        constants, broadcasting = (
-            (self._container_file(inspected, path) or b"").decode("utf-8", "replace") for path in (CONSTANTS, BROADCASTING)
-        )
+        files = [self._asked(self._engine.read_file, inspected["Id"], path) for path in (CONSTANTS, BROADCASTING)]
+        constants, broadcasting = (file.data.decode("utf-8", "replace") if file else "" for file in files)
         version = _state.coolify_version(constants, {})
+        if version is None:
+            image = self._asked(self._engine.image, str(inspected.get("Image"))) or {}
+            version = _state.coolify_version("", _client.environment(image))
         return {
             "found": True,
-            "version": version or _state.coolify_version("", self._image_environment(inspected)),
+            "version": version,
             "pusher_scheme_obeyed": _state.scheme_obeyed(broadcasting, layout),
             "container": _state.container_state(inspected),
             "environment": _without_secrets(environment),
@@ -245,7 +234,7 @@ class Discovery:
 
     def _units(self) -> dict[str, dict[str, t.Any]]:
         _status, output, _error = self._run(
-            ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", SELF_HEAL_UNIT, FIREWALL_UNIT]
+            ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", SELF_HEAL_UNIT, _host.UNIT]
         )
         return _state.systemd_units(output)
 
@@ -303,14 +292,12 @@ class Discovery:
         return {"path": path, "present": content is not None, "content": content, "kept": self._text(entry) is not None}
 
     def _firewall(self, table: Json | None, units: t.Mapping[str, t.Mapping[str, t.Any]]) -> Json:
-        unit = units.get(FIREWALL_UNIT) or {}
+        unit = units.get(_host.UNIT) or {}
+        unknown: Json = {"intact": None, "ports": [], "trusted": [], "refused_packets": None}
         return {
-            "file_present": self._bytes(FIREWALL_FILE) is not None,
+            "file_present": self._bytes(_host.RULE_FILE) is not None,
             "table_loaded": table is not None,
-            "intact": None if table is None else table["intact"],
-            "ports": [] if table is None else table["ports"],
-            "trusted": [] if table is None else table["trusted"],
-            "refused_packets": None if table is None else table["refused_packets"],
+            **{key: (table or unknown)[key] for key in unknown},
             "unit": unit.get("active_state"),
         }
 

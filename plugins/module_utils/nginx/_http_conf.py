@@ -37,8 +37,7 @@ class Foreign(t.NamedTuple):
     """A location of somebody else's for the path of one of our routes, which is therefore not in the block.
 
     `path` is the route's path, `location` the directive's words, `line` counts from 1. `served`: whether nginx answers
-    on the path as the realtime server does; None where
-    that could not be asked.
+    on the path as the realtime server does; None where that could not be asked.
     """
 
     path: str
@@ -169,10 +168,7 @@ def _read(text: str) -> tuple[tuple[_syntax.Statement, ...], list[_Block]]:
             memory += line[len(_BEFORE) :] if begin and line.startswith(_BEFORE) else ""
             continue
         if (line == _BEGIN) is (begin is not None):
-            number = text.count("\n", 0, comment.start) + 1
-            raise HttpConfError(
-                f"http.conf, line {number}: '{line}' without its counterpart; remove what is left of the block by hand"
-            )
+            raise _alone(text, comment.start, line)
         if begin is None:
             begin, memory = comment, ""
         else:
@@ -180,10 +176,7 @@ def _read(text: str) -> tuple[tuple[_syntax.Statement, ...], list[_Block]]:
             blocks.append(_Block(start, stop, _recall(memory)))
             begin = None
     if begin is not None:
-        number = text.count("\n", 0, begin.start) + 1
-        raise HttpConfError(
-            f"http.conf, line {number}: '{_BEGIN}' without its counterpart; remove what is left of the block by hand"
-        )
+        raise _alone(text, begin.start, _BEGIN)
     for statement in content.statements:
         for block in blocks:
             if statement.start < block.stop and block.start < statement.stop and not _inside(statement, [block]):
@@ -192,6 +185,11 @@ def _read(text: str) -> tuple[tuple[_syntax.Statement, ...], list[_Block]]:
                     "remove the block by hand"
                 )
     return content.statements, blocks
+
+
+def _alone(text: str, start: int, marker: str) -> HttpConfError:
+    line = text.count("\n", 0, start) + 1
+    return HttpConfError(f"http.conf, line {line}: '{marker}' without its counterpart; remove what is left of the block by hand")
 
 
 def _inside(statement: _syntax.Statement, blocks: t.Sequence[_Block]) -> bool:

@@ -218,13 +218,10 @@ def environment(
 
 
 def _ports(info: Facts) -> dict[str, t.Any]:
-    known = info.get("ports") or {}
-    if (info.get("realtime") or {}).get("found"):
-        realtime = {"app": known.get("app"), "terminal": known.get("terminal")}
-    else:
-        # Between the removal and the re-creation of the container its ports are what Coolify's compose file says.
-        realtime = {"app": known.get("app") or _pusher.APP_PORT, "terminal": known.get("terminal") or _pusher.TERMINAL_PORT}
-    return {"app": realtime["app"], "terminal": realtime["terminal"], "http": known.get("http")}
+    known, found = info.get("ports") or {}, (info.get("realtime") or {}).get("found")
+    # Between the removal and the re-creation of the container its ports are what Coolify's compose file says.
+    usual = {} if found else {"app": _pusher.APP_PORT, "terminal": _pusher.TERMINAL_PORT}
+    return {name: known.get(name) or usual.get(name) for name in ("app", "terminal", "http")}
 
 
 def _trusted(tailscale: Facts, extra: t.Any) -> list[dict[str, str | None]]:

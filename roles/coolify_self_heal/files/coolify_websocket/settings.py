@@ -6,16 +6,16 @@ from __future__ import annotations
 import json
 import typing as t
 
-from .nginx import _routes
+from .nginx import _http_conf, _routes
 
 
 class Settings(t.NamedTuple):
     """`nginx` is what the user sets of the routes."""
 
     container: str
-    path: str
     nginx: _routes.Settings
     docker_socket: str
+    path: str = _http_conf.PATH
 
 
 def load(path: str) -> Settings:

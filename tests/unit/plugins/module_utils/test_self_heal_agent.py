@@ -41,7 +41,7 @@ def world(package, tmp_path, monkeypatch):
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     settings = package.settings.Settings(
-        "coolify", str(container.http_conf), package._routes.DEFAULT, str(tmp_path / "docker.sock")
+        "coolify", package._routes.DEFAULT, str(tmp_path / "docker.sock"), path=str(container.http_conf)
     )
     engine = Engine(container)
     report = package.report.Report(str(tmp_path))
@@ -401,7 +401,7 @@ def test_the_script_says_that_docker_is_away(world, capsys):
 
 def test_settings_take_a_number_that_a_template_made_text(package, tmp_path):
     """Field case M1: templates of ansible-core before 2.19 give text."""
-    values = {"container": "coolify", "path": "/x", "docker_socket": "/y"}
+    values = {"container": "coolify", "docker_socket": "/y"}
     file = tmp_path / "config.json"
     file.write_text(json.dumps({**values, "nginx": {"read_timeout": "86400"}}))
     assert package.settings.load(str(file)).nginx.read_timeout == 86400
