@@ -160,6 +160,21 @@ def facts(root: Path, engine: Engine | None = None, system: System | None = None
     return _discovery.Discovery(engine or Engine(), root=str(root), run=system or System()).facts()
 
 
+def names(found: Any, above: str = "") -> set[str]:
+    """Of what is named at all: variables and the service's state are others' words."""
+    if not isinstance(found, dict) or above.endswith(("variables.", "environment.", "state.")):
+        return set()
+    return {above + key for key in found}.union(*(names(value, f"{above}{key}.") for key, value in found.items()))
+
+
+@pytest.mark.parametrize("name", ["treated", "untreated"])
+def test_a_recorded_host_has_no_fact_that_is_gone(root: Path, name: str) -> None:
+    recorded = json.loads((Path(__file__).parent / "hops" / f"{name}.json").read_text())["info"]
+    # Of the text that is found here, the action plugin makes these.
+    of_the_control_node = {f"managed.tunnel.{key}" for key in ("rules", "error", "by_hand")}
+    assert names(recorded) - names(facts(root)) - of_the_control_node == set()
+
+
 def test_an_untreated_host(root: Path) -> None:
     found = facts(root)
     assert found["docker"] == {"reachable": True, "version": "26.1.5", "error": None}
