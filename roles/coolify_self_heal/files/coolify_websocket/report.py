@@ -41,23 +41,12 @@ class Report:
         self._state["last_check"] = {"at": now, "container": short, "cause": cause, "outcome": outcome.kind}
         self._state["foreign"] = [location._asdict() for location in outcome.foreign]
         if outcome.kind in healing.CHANGED:
+            milliseconds = round(seconds * 1000)
+            healed = {"container": short, "cause": cause, "outcome": outcome.kind, "milliseconds": milliseconds}
             self._state["heals"] += 1
-            self._state["last_heal"] = {
-                "at": now,
-                "container": short,
-                "cause": cause,
-                "outcome": outcome.kind,
-                "detail": outcome.detail,
-                "milliseconds": round(seconds * 1000),
-            }
-            self.log(
-                WARNING if outcome.kind == healing.WITHDRAWN else INFO,
-                f"{outcome.kind}: container {short} ({cause}), {round(seconds * 1000)} ms: {outcome.detail}",
-                outcome=outcome.kind,
-                container=short,
-                cause=cause,
-                milliseconds=str(round(seconds * 1000)),
-            )
+            self._state["last_heal"] = {"at": now, **healed, "detail": outcome.detail}
+            priority = WARNING if outcome.kind == healing.WITHDRAWN else INFO
+            self.log(priority, f"{outcome.kind}: container {short} ({cause}), {milliseconds} ms: {outcome.detail}", **healed)
         if outcome.kind == healing.REFUSED:
             self.refused(short, outcome.detail)
         elif outcome.kind == healing.WITHDRAWN:
@@ -100,10 +89,10 @@ class Report:
     def stopping(self) -> None:
         _notify("STOPPING=1")
 
-    def log(self, priority: int, message: str, **fields: str) -> None:
+    def log(self, priority: int, message: str, **fields: object) -> None:
         """One journal entry with its fields, or one line where there is no journal."""
         entry = {"MESSAGE": message, "PRIORITY": str(priority), "SYSLOG_IDENTIFIER": "coolify-websocket"}
-        entry.update((f"COOLIFY_WEBSOCKET_{name.upper()}", value) for name, value in fields.items())
+        entry.update((f"COOLIFY_WEBSOCKET_{name.upper()}", str(value)) for name, value in fields.items())
         if "JOURNAL_STREAM" not in os.environ or not _send(_JOURNAL, _journal_entry(entry)):
             print(message, flush=True)
 
