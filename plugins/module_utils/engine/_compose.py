@@ -16,6 +16,7 @@ import typing as t
 
 _IMAGE = re.compile(r"(?:(?P<registry>.+)/)?coollabsio/coolify:(?P<tag>[^:/@]+)")
 _COMPOSE_LABEL = "com.docker.compose."
+_TIMEOUT = 300.0
 
 
 class ComposeError(Exception):
@@ -67,10 +68,9 @@ def _paths(label: str | None, folder: str) -> list[str]:
 class Compose:
     """`docker compose` for one recipe. `docker` is the path of the client, `socket` that of the engine."""
 
-    def __init__(self, docker: str, socket: str, made: Recipe, timeout: float = 300.0) -> None:
+    def __init__(self, docker: str, socket: str, made: Recipe) -> None:
         self._docker = docker
         self._recipe = made
-        self._timeout = timeout
         # Nothing else of this process's: a variable of the task's environment would win over .env.
         own = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self._environment = {**own, "DOCKER_HOST": f"unix://{socket}", **dict(made.variables)}
@@ -112,10 +112,10 @@ class Compose:
                 start_new_session=True,
             )
             try:
-                status = process.wait(self._timeout)
+                status = process.wait(_TIMEOUT)
             except subprocess.TimeoutExpired:
                 raise ComposeError(
-                    f"is not done after {self._timeout:.0f} s of docker {arguments[0]}, which goes on; see docker ps"
+                    f"is not done after {_TIMEOUT:.0f} s of docker {arguments[0]}, which goes on; see docker ps"
                 ) from None
             output.seek(0)
             return status, output.read().decode("utf-8", "replace").strip()

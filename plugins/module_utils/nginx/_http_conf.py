@@ -146,9 +146,9 @@ def fingerprint(text: str) -> str | None:
     return match.group(1) if match else None
 
 
-def included(pattern: str, files: t.Iterable[str], root: str = "/etc/nginx") -> list[str]:
+def included(pattern: str, files: t.Iterable[str]) -> list[str]:
     """The files that nginx's ``include`` takes for `pattern`, in its order: a wildcard does not cross a slash."""
-    wanted = (pattern if pattern.startswith("/") else f"{root}/{pattern}").split("/")
+    wanted = (pattern if pattern.startswith("/") else f"/etc/nginx/{pattern}").split("/")
     return sorted(
         name for name in files if name.count("/") == len(wanted) - 1 and all(map(fnmatch.fnmatchcase, name.split("/"), wanted))
     )

@@ -24,6 +24,7 @@ _SIOCGIFADDR = 0x8915
 _IFF_UP = 0x1
 # What tailscaled wants to be called on its socket; other names are refused as DNS rebinding.
 _LOCAL_API_HOST = "local-tailscaled.sock"
+_TIMEOUT = 2.0
 _STATUS_LIMIT = 32 * 1024 * 1024
 
 
@@ -96,14 +97,13 @@ def discover(
     interface: str = "tailscale0",
     socket_path: str = "/var/run/tailscale/tailscaled.sock",
     state_file: str = "/var/lib/tailscale/tailscaled.state",
-    timeout: float = 2.0,
 ) -> dict[str, t.Any]:
     """Describe Tailscale on this host; what is not there is None or False, nothing is raised.
 
     ``installed`` stays true through an outage of the daemon: its socket or its state file is enough.
     """
     flags = _read(os.path.join("/sys/class/net", interface, "flags"))
-    status = fetch_status(socket_path, timeout)
+    status = fetch_status(socket_path, _TIMEOUT)
     present = flags is not None
     facts: dict[str, t.Any] = {
         "interface": interface,

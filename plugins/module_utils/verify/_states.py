@@ -88,7 +88,7 @@ def add(found: Rows, plan: Json, info: Json, traefik_document: t.Any) -> None:
     _tailnet(found, plan)
     _firewall(found, plan, info)
     _nginx(found, plan, info)
-    _coolify(found, plan, info)
+    _coolify(found, info)
     _environment(found, plan, info)
     _realtime(found, plan, info)
     _self_heal(found, plan, info)
@@ -244,7 +244,7 @@ def _container(found: Rows, hop: str, container: Json, stopped: str, unhealthy: 
         found.good(hop, str(container.get("name")), seen)
 
 
-def _coolify(found: Rows, plan: Json, info: Json) -> None:
+def _coolify(found: Rows, info: Json) -> None:
     container = info["coolify"]["container"]
     _container(found, "app", container, "CWT-111", "CWT-112")
     if container.get("state") == "running" and not info["ports"]["http"]:
