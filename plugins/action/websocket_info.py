@@ -22,7 +22,6 @@ from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _
 Json = dict[str, t.Any]
 
 
-
 class ActionModule(ActionBase):
     """The module, and beside it one more look for each of ``views``."""
 
