@@ -7,9 +7,12 @@ import typing as t
 GUARDED = (6001, 6002)
 HTTP, FOREIGN = 8000, 7000
 PORTS = (*GUARDED, HTTP, FOREIGN)
-SOURCES = ("outside", "spoofed", "tailnet", "host", "container", "by host address", "later network", "tunnel", "user")
+SOURCES = (
+    "outside", "spoofed", "second lan", "routed", "tailnet", "host", "container", "by host address", "later network", "tunnel",
+    "user",
+)
 #: What of the table cannot exist: containers of Coolify's network have no IPv6, the tunnel ends on this host.
-NO_IPV6 = ("container", "by host address", "tunnel")
+NO_IPV6 = ("routed", "container", "by host address", "tunnel")
 UNTREATED = ("untreated", "removed")
 
 Cell = t.Tuple[str, int, int]
@@ -53,10 +56,12 @@ def expected(cell: Cell, moment: str, facts: dict[str, t.Any], seen: dict[str, b
         return False
     if source == "host":
         return True
-    if source in ("by host address", "later network"):
+    if source == "routed" and guarded:
+        return False
+    if source in ("by host address", "later network", "routed"):
         # The unguarded port beside it says what the host makes of such a packet without us.
         return seen[key((source, FOREIGN, family))] if port in GUARDED else None
-    if guarded and source in ("outside", "spoofed"):
+    if guarded and source in ("outside", "spoofed", "second lan"):
         return False
     if source == "user" and guarded and not facts["user_trusted"]:
         return False

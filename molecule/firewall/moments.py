@@ -43,6 +43,7 @@ class Moments(Host):
             self.role("absent")
             self.role()
         self.measure("user added, ufw reload")
+        self.published_elsewhere()
         with self.probing("two runs at once, each with another list; runs cut by SIGKILL; the run after"):
             for process in [self.module([self.user[4]]), self.module([self.user[6]])]:
                 process.wait()
@@ -53,14 +54,13 @@ class Moments(Host):
                       good=one_of_them and (self.user[4] in same) == (self.user[4] in both))
             stages = self.killed()
             self.role()
-        self.check_state(f"{KILLS} runs cut by SIGKILL ({stages}) and one more")
-        with self.probing("ufw disable and enable, restarts of Docker and tailscaled"):
+        self.check_state(f"{len(stages)} runs cut by SIGKILL ({', '.join(stages)}) and one more", cut=len(stages) == KILLS)
+        with self.probing("ufw disable and enable, restarts of Docker, tailscaled and nftables.service, which flushes"):
             self.after("ufw disable", "ufw disable")
             self.after("docker restart", "ufw --force enable && systemctl restart docker")
             self.after("tailscaled restart", "systemctl restart tailscaled")
-        # That unit begins with a flush, by which nobody can be protected; ours comes back in its wake.
-        with self.probing("restart of nftables.service, which flushes our table too", mended_within=1.0):
             self.after("nftables restart", "systemctl restart nftables")
+            self.shell("for n in 1 2 3; do systemctl reload nftables; systemctl restart nftables; sleep 1; done")
         # With nftables.service active, which then flushes once more at shutdown.
         with self.probing("reboot"):
             subprocess.run(
@@ -76,35 +76,54 @@ class Moments(Host):
             self.ssh_elsewhere()
         self.measure("ufw by the role")
 
+    def published_elsewhere(self) -> None:
+        """F1: a container's own port, asked for at its own address, where Docker publishes it at another."""
+        foreign, seen = cells.key(("routed", cells.FOREIGN, 4)), []
+        ports = [*cells.GUARDED, cells.FOREIGN]
+        for behind in ([], [*cells.GUARDED, 6379]):
+            self.module([], {"ports": ports, "container_ports": behind}).wait()
+            with self.addresses():
+                seen.append(self.attempt("routed", self.places()["routed"])[foreign])
+        self.role()
+        untreated = self.kept()["moments"]["untreated"]["seen"][foreign]
+        self.note(f"port 6379 published at {cells.FOREIGN}, asked for by a neighbour, untreated, without and with "
+                  f"container_ports: {[untreated, *seen]}", good=seen == [untreated, False])
+
     def after(self, moment: str, command: str) -> None:
         self.shell(command)
         self.settle()
         self.measure(moment)
 
-    def check_state(self, what: str) -> None:
+    def check_state(self, what: str, cut: bool) -> None:
         """Notes whether the designed state is there: table, unit, and no half-written file."""
         listed = self.shell(LOADED, check=False)
         unit = "coolify-websocket-firewall"
         enabled = self.shell(f"systemctl is-enabled {unit}; systemctl is-active {unit}", check=False)
         files = self.shell("ls /etc/coolify-websocket /etc/systemd/system/nftables.service.d", check=False)
-        good = "6001, 6002" in listed and enabled.split() == ["enabled", "active"] and ".new" not in files
+        good = cut and "6001, 6002" in listed and enabled.split() == ["enabled", "active"] and ".new" not in files
         self.note(f"{what}: ends in the designed state", good=good)
 
-    def killed(self) -> str:
-        """Runs that change the list, with parts of the old state gone, cut at a moment of chance; says where each was."""
+    def killed(self) -> list[str]:
+        """Runs that change the list, with parts of the old state gone, cut at a moment of chance; says where each was.
+
+        A run that had ended before it could be cut is no such run, and is not counted.
+        """
         chance = random.Random(6)
-        stages = []
-        for number in range(KILLS):
+        stages: list[str] = []
+        for number in range(5 * KILLS):
+            if len(stages) == KILLS:
+                break
             if number % 2:
                 self.shell(f"rm -rf {' '.join(_UNITS)} && systemctl daemon-reload")
             hunter = subprocess.Popen(
-                ["docker", "exec", self.name, "python3", "-c", _HUNTER, str(chance.uniform(0.1, 0.8))],
+                ["docker", "exec", self.name, "python3", "-c", _HUNTER, str(chance.uniform(0.0, 0.4))],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
             )
             # Not piped into Python, so that the process bears the module's name.
             self.module([self.user[4]] if number % 4 < 2 else [], ANSIBLE_PIPELINING="0").wait()
-            stages.append(hunter.communicate(timeout=60)[0].strip())
-        return ", ".join(stages)
+            stage = hunter.communicate(timeout=60)[0].strip()
+            stages += [stage] if stage else []
+        return stages
 
     def ufw_docker(self) -> None:
         before = {path: self.run("cat", path) for path in UFW_RULES}
@@ -177,7 +196,7 @@ while time.monotonic() < deadline:
                 os.kill(int(pid), signal.SIGKILL)
                 print(here)
             except ProcessLookupError:
-                print("after its end")
+                pass
             sys.exit()
     time.sleep(0.005)
 """
@@ -196,8 +215,9 @@ def removed_and_shown(hosts: list[Moments]) -> bool:
         print("\n".join(f"  OFF: {text}" for text in [*kept["off"], *wrong]) or "  every cell and probe is as the design says")
         measured = sum(len(entry["seen"]) for entry in kept["moments"].values())
         print(f"  {measured} cells, {len(wrong)} wrong; {len(kept['notes'])} notes good, {len(kept['off'])} not")
-        hole = kept["moments"]["untreated"]["seen"][cells.key(("outside", 6001, 4))]
-        print(f"  the hole of the untreated host: {'6001 answers the outside' if hole else 'NOT SEEN'}")
+        sources = ("outside", "second lan", "routed")
+        hole = all(kept["moments"]["untreated"]["seen"][cells.key((source, 6001, 4))] for source in sources)
+        print(f"  the hole of the untreated host: {f'6001 answers {sources}' if hole else 'NOT SEEN'}")
         good = good and hole and not wrong and not kept["off"]
     return good
 

@@ -16,18 +16,29 @@ description:
   - This host, Docker's networks (those made later too) and established connections go on. All other ports
     and protocols are left alone, and nothing that belongs to Docker, UFW or Tailscale is edited.
   - The table is loaded in one transaction after C(nft -c) has accepted it. A unit,
-    C(coolify-websocket-firewall.service), loads it at boot before the network comes up, and again after
-    C(nftables.service) has flushed the rule set.
+    C(coolify-websocket-firewall.service), loads it at boot before the network comes up.
+  - C(nftables.service) flushes the rule set whenever it starts, reloads or stops. A drop-in has it load the table in the same
+    transaction, so that the ports are not open in between. Where its unit is not the distribution's own, the table comes back
+    right after, some 50 ms later.
+  - A flush by hand, C(nft flush ruleset), takes the table along until the unit is restarted.
 requirements:
   - nft (package nftables) on the host, 0.9.3 or newer
 extends_documentation_fragment:
   - selfhosted.coolify.attributes
   - selfhosted.coolify.attributes.kept
+  - selfhosted.coolify.docker
 options:
   ports:
     description:
       - The published TCP ports to guard, as seen from outside. SSH's port 22 is refused.
       - Required when O(state=present).
+    type: list
+    elements: int
+    default: []
+  container_ports:
+    description:
+      - The ports of the containers behind O(ports), where they differ, as with Coolify's C(SOKETI_PORT).
+      - Engines before 28 let a neighbour send packets straight to a container's own address and port.
     type: list
     elements: int
     default: []
@@ -45,8 +56,9 @@ options:
         type: str
   outside_interfaces:
     description:
-      - Bridges that lead outside. Bridges count as Docker's otherwise.
-      - A bridge that carries the host's default route when the module runs is always one of them.
+      - Bridges that lead outside, besides those that the module finds when it runs, which are the bridge with the host's
+        default route and every bridge that is none of Docker's.
+      - A bridge that comes later counts as Docker's until the next run.
     type: list
     elements: str
     default: []
@@ -110,15 +122,17 @@ ufw:
     active: {type: bool, returned: always, description: Whether it is active after this.}
 """
 
+import contextlib
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
 from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules, _policy, _ufw_files
 from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _kept
 
 
-def default_route_bridges() -> list[str]:
+def outside_bridges(socket: str) -> list[str]:
     texts = []
     for path in ("/proc/net/route", "/proc/net/ipv6_route"):
         try:
@@ -126,7 +140,10 @@ def default_route_bridges() -> list[str]:
                 texts.append(file.read())
         except FileNotFoundError:
             texts.append("")
-    return [name for name in _host.default_route_interfaces(*texts) if _host.is_bridge(name)]
+    networks = None
+    with contextlib.suppress(_client.EngineError):
+        networks = _client.Engine(socket).networks()
+    return _host.outside_bridges(_host.bridges(), _host.default_route_interfaces(*texts), networks)
 
 
 def differences(
@@ -154,9 +171,11 @@ Outcome = t.Tuple[_host.State, t.List[t.Dict[str, str]], bool, t.List[str]]
 
 
 def present(module: AnsibleModule, firewall: _host.Firewall) -> Outcome:
-    outside = [*module.params["outside_interfaces"], *default_route_bridges()]
+    outside = [*module.params["outside_interfaces"], *outside_bridges(module.params["docker_socket"])]
     try:
-        policy = _policy.policy(module.params["ports"], module.params["trusted"], outside)
+        policy = _policy.policy(
+            module.params["ports"], module.params["trusted"], outside, module.params["container_ports"]
+        )
     except ValueError as error:
         module.fail_json(msg=str(error))
     text = _nft_rules.text(policy)
@@ -198,6 +217,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "ports": {"type": "list", "elements": "int", "default": []},
+            "container_ports": {"type": "list", "elements": "int", "default": []},
             "trusted": {
                 "type": "list",
                 "elements": "dict",
@@ -206,6 +226,7 @@ def main() -> None:
             },
             "outside_interfaces": {"type": "list", "elements": "str", "default": []},
             "ufw": {"type": "str", "choices": ["leave", "rules", "enable"], "default": "leave"},
+            "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
             "state_dir": {"type": "path", "default": "/var/lib/coolify-websocket"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },

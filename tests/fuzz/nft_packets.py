@@ -24,8 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "plugins" / "module_utils" / "firewall"))
-import _nft_rules  # noqa: E402
+sys.path.insert(0, str(ROOT / "tests"))
+import conftest  # noqa: E402, F401 - makes the collection importable
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _nft_rules, _policy  # isort: skip # noqa: E402
 
 INSIDE = "--inside-the-name-space"
 TARGETS = {4: "10.255.255.1", 6: "fd00:ffff::1"}
@@ -205,7 +207,8 @@ def run(seed: int, packets: int, per_round: int) -> int:
         ports = sorted(chance.sample([6001, 6002, 7001], chance.randint(1, 3)))
         trusted = [random_entry(chance) for _number in range(chance.randint(0, 8))]
         outside = chance.sample(BRIDGES, chance.randint(0, 2))
-        text = _nft_rules.ruleset(ports, trusted, outside)
+        wanted = _policy.policy(ports, trusted, outside)
+        text = _nft_rules.text(wanted)
         subprocess.run(["nft", "-c", "-f", "-"], input=text, text=True, check=True)
         subprocess.run(["nft", "-f", "-"], input=text, text=True, check=True)
         listed = subprocess.run(
@@ -215,8 +218,7 @@ def run(seed: int, packets: int, per_round: int) -> int:
             check=True,
         )
         read = _nft_rules.parse(listed.stdout)
-        wanted = _nft_rules.policy(ports, trusted, outside)
-        if not read["intact"] or _nft_rules.policy(read["ports"], read["trusted"], read["outside_interfaces"]) != wanted:
+        if not read["intact"] or _policy.policy(read["ports"], read["trusted"], read["outside_interfaces"]) != wanted:
             print("the running table is read as something else:", json.dumps([ports, trusted, outside]), read)
             return 1
         cases = {}

@@ -121,6 +121,11 @@ class Engine:
         query = f"all={int(all)}&filters={_quote(json.dumps(filters or {}))}"
         return t.cast("list[dict[str, t.Any]]", self._json("GET", f"/containers/json?{query}"))
 
+    def networks(self) -> list[dict[str, t.Any]]:
+        """The engine's networks of its driver ``bridge``, as in its own list: `Id`, `Name`, `Options` and more."""
+        filters = _quote(json.dumps({"driver": ["bridge"]}))
+        return t.cast("list[dict[str, t.Any]]", self._json("GET", f"/networks?filters={filters}"))
+
     def read_file(self, container: str, path: str) -> File | None:
         """One regular file of a container, running or not; None if it is not there.
 

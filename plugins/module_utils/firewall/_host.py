@@ -6,17 +6,20 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import time
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..keeper import _durable, _kept
-from . import _nft_rules
+from . import _nft_rules, _units
 
 RULE_FILE = "/etc/coolify-websocket/firewall.nft"
 UNIT = "coolify-websocket-firewall.service"
 UNIT_FOLDER = "/etc/systemd/system"
 UNIT_FILE = f"{UNIT_FOLDER}/{UNIT}"
 HOOK_FILE = f"{UNIT_FOLDER}/nftables.service.d/coolify-websocket.conf"
+#: By precedence, as systemd has them.
+UNIT_FOLDERS = (UNIT_FOLDER, "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 LOCK_SECONDS = 60.0
 
 #: argv and text for standard input → exit code, standard output, standard error
@@ -62,7 +65,11 @@ class Firewall:
     def wanted(self, rules: str) -> dict[str, str | None]:
         """The three files, by path, for the given rule text."""
         load = f"{self._nft or '/usr/sbin/nft'} -f {RULE_FILE}"
-        return {RULE_FILE: rules, UNIT_FILE: _UNIT.format(load=load), HOOK_FILE: _HOOK.format(load=load)}
+        return {
+            RULE_FILE: rules,
+            UNIT_FILE: _units.UNIT.format(load=load),
+            HOOK_FILE: _units.hook(load, RULE_FILE, _nftables_service()),
+        }
 
     def check(self, rules: str) -> None:
         """Let nft and the kernel judge the rules without loading them. Raises FirewallError where they refuse."""
@@ -190,9 +197,37 @@ def default_route_interfaces(ipv4_routes: str, ipv6_routes: str) -> list[str]:
     return sorted(names)
 
 
-def is_bridge(interface: str) -> bool:
-    """Whether the host has a bridge of that name."""
-    return os.path.isdir(f"/sys/class/net/{interface}/bridge")
+def bridges() -> list[str]:
+    """The host's bridges, by name."""
+    folder = "/sys/class/net"
+    return sorted(name for name in os.listdir(folder) if os.path.isdir(f"{folder}/{name}/bridge"))
+
+
+def outside_bridges(
+    present: Iterable[str], default_route: Iterable[str], networks: Iterable[Mapping[str, Any]] | None
+) -> list[str]:
+    """Which of the bridges `present` are none of Docker's: those of no network of the engine's, and any with a default route.
+
+    `networks` is the engine's list; None where it does not answer, and the names it gives bridges decide.
+    """
+    if networks is None:
+        dockers = {name for name in present if re.fullmatch(r"docker0|docker_gwbridge|br-[0-9a-f]{12}", name)}
+    else:
+        dockers = {
+            str((network.get("Options") or {}).get("com.docker.network.bridge.name") or f"br-{network['Id'][:12]}")
+            for network in networks
+        }
+    return sorted(set(present) - dockers.difference(default_route))
+
+
+def _nftables_service() -> str | None:
+    """The unit's text; None where there is none, or a drop-in of somebody else's may change what it says."""
+    ours = os.path.basename(HOOK_FILE)
+    for folder in UNIT_FOLDERS:
+        with contextlib.suppress(OSError):
+            if {name for name in os.listdir(f"{folder}/nftables.service.d") if name.endswith(".conf")} - {ours}:
+                return None
+    return next((text for text in (_kept.text(f"{folder}/nftables.service") for folder in UNIT_FOLDERS) if text), None)
 
 
 def _last_words(out: str, err: str) -> str:
@@ -203,41 +238,3 @@ _REMEDY = (
     "The host needs a kernel with nf_tables (modules nf_tables, nft_fib_inet, nft_ct) and the right to use it; "
     "in a container, CAP_NET_ADMIN"
 )
-
-# No ExecStop and no conflict with shutdown.target: whoever stops the unit, the last moments of a shutdown
-# included, must not open the ports. state=absent deletes the table.
-_UNIT = """\
-[Unit]
-Description=Coolify's published WebSocket ports, closed to all but the trusted networks
-DefaultDependencies=no
-Wants=network-pre.target
-Before=network-pre.target
-# It begins with "flush ruleset".
-After=nftables.service systemd-modules-load.service
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-# No ExecStop: stopping this unit must not open the ports, at shutdown least of all.
-ExecStart={load}
-ExecReload={load}
-CapabilityBoundingSet=CAP_NET_ADMIN
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-
-[Install]
-WantedBy=sysinit.target
-"""
-
-_HOOK = """\
-# nftables.service flushes every table whenever it starts, reloads or stops; ours goes back at once.
-[Unit]
-# At shutdown it stops, and so flushes, when Docker publishes nothing any more.
-Before=docker.service
-
-[Service]
-ExecStartPost=-{load}
-ExecReload=-{load}
-ExecStopPost=-{load}
-"""

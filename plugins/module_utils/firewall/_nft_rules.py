@@ -39,7 +39,7 @@ def text(wanted: Policy) -> str:
     """
     lines = [
         "# Written by selfhosted.coolify; loaded by coolify-websocket-firewall.service.",
-        f"# Ports: {', '.join(map(str, wanted.ports))}",
+        f"# Ports: {', '.join(map(str, wanted.ports))}; of the containers: {', '.join(map(str, wanted.container_ports))}",
         *[f"# Let in: {describe(entry)}" for entry in wanted.trusted],
         "# Let in: this host, its bridges (Docker's networks), established connections",
         *[f"# A bridge, but outside: {name}" for name in wanted.outside_interfaces],
@@ -66,9 +66,9 @@ def printed(wanted: Policy) -> list[str]:
 def parse(nft_json: str) -> dict[str, Any] | None:
     """What the running table says, from ``nft -j list table inet coolify_websocket``; None if the text does not hold it.
 
-    `ports` (int each), `trusted` (`source` and `interface` each), `outside_interfaces`, `refused_packets` (None if the
-    counter is gone), `rules` (one printed rule each), and `intact`: whether they are exactly those that `text` writes for
-    these values, so that nobody added, removed or changed one.
+    `ports` and `container_ports` (int each), `trusted` (`source` and `interface` each), `outside_interfaces`,
+    `refused_packets` (None if the counter is gone), `rules` (one printed rule each), and `intact`: whether they are exactly
+    those that `text` writes for these values, so that nobody added, removed or changed one.
     """
     objects = _objects(nft_json)
     if not any("table" in item for item in objects):
@@ -92,6 +92,7 @@ def parse(nft_json: str) -> dict[str, Any] | None:
     wanted_hooks = {name: ("filter", hook, PRIORITY, "accept") for name, hook in _HOOKS.items()}
     return {
         "ports": list(read.ports),
+        "container_ports": list(read.container_ports),
         "trusted": as_options(read.trusted),
         "outside_interfaces": list(read.outside_interfaces),
         "refused_packets": refused,
@@ -108,12 +109,14 @@ def _chains(wanted: Policy) -> dict[str, list[Rule]]:
 
     `arriving` judges what is addressed to this host, which is all that Docker rewrites; what this host merely routes to
     others is none of ours. `routed` judges the one other way to a published container: a neighbour who sends packets
-    straight to the container's own address. Engines before 28 forward those. A bridge made later needs no reload, since it
-    is known by its kind.
+    straight to the container's own address, and so to its own port. Engines before 28 forward those. A bridge made later
+    needs no reload, since it is known by its kind.
     """
     accept = "accept"
     established = (("ct state", "==", ("established", "related")),)
-    asked: Condition = ("tcp dport", "==", tuple(map(str, wanted.ports)))
+
+    def asked(ports: tuple[int, ...]) -> Condition:
+        return "tcp dport", "==", tuple(map(str, ports))
 
     def bridge(direction: str) -> tuple[Condition, ...]:
         kind: tuple[Condition, ...] = ((f"{direction}ifkind", "==", ("bridge",)),)
@@ -126,12 +129,12 @@ def _chains(wanted: Policy) -> dict[str, list[Rule]]:
     decide.append(((), "drop"))
     return {
         "decide": decide,
-        "arriving": [(established, accept), ((asked, ("fib daddr type", "==", ("local",))), "jump decide")],
+        "arriving": [(established, accept), ((asked(wanted.ports), ("fib daddr type", "==", ("local",))), "jump decide")],
         "routed": [
             (established, accept),
             # Docker's rewriting took place: "arriving" has already decided about this one.
             ((("ct status", "==", ("dnat",)),), accept),
-            ((asked, *bridge("o")), "jump decide"),
+            ((asked(wanted.container_ports), *bridge("o")), "jump decide"),
         ],
     }
 
@@ -155,13 +158,8 @@ def _way_in(entry: Trusted) -> tuple[Condition, ...]:
 
 def _policy_of(chains: Mapping[str, Sequence[Rule]]) -> Policy:
     """The values that the given rules were made from; rules of another shape contribute nothing."""
-    ports: tuple[int, ...] = ()
     trusted = []
     outside: tuple[str, ...] = ()
-    for conditions, verdict in chains.get("arriving", ()):
-        for selector, operator, values in conditions:
-            if (selector, operator, verdict) == ("tcp dport", "==", "jump decide"):
-                ports = tuple(sorted(int(value) for value in values if value.isdigit()))
     for conditions, verdict in chains.get("decide", ()):
         if verdict != "accept" or conditions == (("iifname", "==", ("lo",)),):
             continue
@@ -171,7 +169,16 @@ def _policy_of(chains: Mapping[str, Sequence[Rule]]) -> Policy:
         entry = _entry_of(conditions)
         if entry is not None:
             trusted.append(entry)
-    return Policy(ports, tuple(trusted), outside)
+    return Policy(_asked(chains.get("arriving", ())), tuple(trusted), outside, _asked(chains.get("routed", ())))
+
+
+def _asked(rules: Sequence[Rule]) -> tuple[int, ...]:
+    ports: tuple[int, ...] = ()
+    for conditions, verdict in rules:
+        for selector, operator, values in conditions:
+            if (selector, operator, verdict) == ("tcp dport", "==", "jump decide"):
+                ports = tuple(sorted(int(value) for value in values if value.isdigit()))
+    return ports
 
 
 def _entry_of(conditions: Sequence[Condition]) -> Trusted | None:

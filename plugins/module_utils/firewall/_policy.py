@@ -22,26 +22,32 @@ class Policy(NamedTuple):
     ports: tuple[int, ...]
     trusted: tuple[Trusted, ...]
     outside_interfaces: tuple[str, ...]
+    container_ports: tuple[int, ...]
 
 
 def policy(
     ports: Iterable[Any],
     trusted: Iterable[Mapping[str, Any]],
     outside_interfaces: Iterable[Any] = (),
+    container_ports: Iterable[Any] = (),
 ) -> Policy:
-    """Check the three options and bring them into one canonical form.
+    """Check the options and bring them into one canonical form.
 
     `ports` are published TCP ports of the host, at least one. `trusted` are mappings with `source` (a CIDR or an address)
     and `interface` (a name), one of which may be None or absent. `outside_interfaces` are bridges that lead outside
-    although they are bridges, such as the one that carries a virtualisation host's default route.
+    although they are bridges, such as the one that carries a virtualisation host's default route. `container_ports` are the
+    TCP ports of the containers behind `ports`; empty if they are the same.
     Raises ValueError, which names the option, the value and the remedy.
     """
+    published = _ports("ports", ports)
+    behind = list(container_ports)
     return Policy(
-        ports=_ports(ports),
+        ports=published,
         trusted=tuple(sorted({_trusted(index, entry) for index, entry in enumerate(trusted)}, key=_order)),
         outside_interfaces=tuple(
             sorted({_interface(f"outside_interfaces[{i}]", name) for i, name in enumerate(outside_interfaces)})
         ),
+        container_ports=_ports("container_ports", behind) if behind else published,
     )
 
 
@@ -56,13 +62,13 @@ def as_options(trusted: Iterable[Trusted]) -> list[dict[str, str | None]]:
     return [{"source": None if entry.network is None else str(entry.network), "interface": entry.interface} for entry in trusted]
 
 
-def _ports(ports: Iterable[Any]) -> tuple[int, ...]:
+def _ports(option: str, ports: Iterable[Any]) -> tuple[int, ...]:
     checked = set()
     for index, port in enumerate(ports):
         if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
-            raise ValueError(f"ports[{index}]: {port!r} is not a TCP port; give a whole number from 1 to 65535")
+            raise ValueError(f"{option}[{index}]: {port!r} is not a TCP port; give a whole number from 1 to 65535")
         if port == 22:
-            raise ValueError(f"ports[{index}]: 22 is SSH's port, which this firewall never touches; leave it out")
+            raise ValueError(f"{option}[{index}]: 22 is SSH's port, which this firewall never touches; leave it out")
         checked.add(port)
     if not checked:
         raise ValueError("ports: the list is empty; name the published ports, such as 6001 and 6002")

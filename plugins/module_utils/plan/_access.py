@@ -224,13 +224,20 @@ def _ports(info: Facts) -> dict[str, t.Any]:
     return {name: known.get(name) or usual.get(name) for name in ("app", "terminal", "http")}
 
 
-def _trusted(tailscale: Facts, extra: t.Any) -> list[dict[str, str | None]]:
+def _trusted(info: Facts, tailscale: Facts, extra: t.Any) -> list[dict[str, str | None]]:
     entries = []
     # Also while tailscaled is down: a rule for an interface that is not there lets nobody in, and the tailnet must
     # not be locked out by a run that met a moment's outage.
     if tailscale.get("present") or tailscale.get("installed"):
         interface = tailscale.get("interface")
-        ranges = (_tailscale.IPV4_RANGE, _tailscale.IPV6_RANGE)
+        ranges: list[str | None] = [_tailscale.IPV4_RANGE, _tailscale.IPV6_RANGE]
+        own = [address for address in (tailscale.get("ipv4"), tailscale.get("ipv6")) if address]
+        loaded = ((info.get("managed") or {}).get("firewall") or {}).get("trusted") or []
+        whole = {"source": None, "interface": interface}
+        # Nothing tells another tailnet's prefixes, neither the kernel nor tailscaled, which lets in by this interface what
+        # comes from a peer's own address.
+        if not all(map(_tailscale.in_range, own)) or (not own and whole in loaded):
+            ranges = [None]
         entries = [{"source": source, "interface": interface} for source in ranges]
     for entry in _trusted_by_user(extra):
         if entry not in entries:
@@ -333,7 +340,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
             site, origin = None, ""
         tailnet = _tailnet(tailscale, choices.tailscale_name)
         mode, why = _mode(access, site, tailnet, tailscale, origin)
-        allowed = _trusted(tailscale, choices.trusted)
+        allowed = _trusted(info, tailscale, choices.trusted)
         traefik = _traefik_part(info, choices, mode, site, reasons["traefik"])
     except AccessError as error:
         if not absent:
@@ -342,7 +349,9 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         mode, why, site, tailnet, allowed, nginx = None, str(error), None, None, [], _nginx({})
         traefik = _traefik_part(info, choices, mode, site, reasons["traefik"] or "There is nobody to come in.")
     ports = _ports(info)
-    guarded = [port for port in (ports["app"], ports["terminal"]) if port]
+    inner = {"app": _pusher.APP_PORT, "terminal": _pusher.TERMINAL_PORT}
+    guarded = [ports[kind] for kind in inner if ports[kind]]
+    behind = [port for kind, port in inner.items() if ports[kind]]
     variables = environment(mode, site, tailnet, ports["app"] or _pusher.APP_PORT, info)
     sides = {"domain": ["domain"], "tailscale": ["tailscale"], "dual": ["domain", "tailscale"]}
     unguarded = reasons["firewall"] or ("" if guarded else "Docker publishes neither port: there is nothing to close.")
@@ -358,6 +367,6 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         "nginx": _hop(reasons["nginx"], settings=nginx),
         "self_heal": _hop(reasons["self_heal"]),
         "traefik": traefik,
-        "firewall": _hop(unguarded, ports=guarded, trusted=allowed),
+        "firewall": _hop(unguarded, ports=guarded, container_ports=behind, trusted=allowed),
         "tunnel": _hop(**_tunnel.part(info, site, ports, reasons["tunnel"], choices.tunnel_manage)),
     }

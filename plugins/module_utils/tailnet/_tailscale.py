@@ -40,15 +40,18 @@ class _SocketConnection(http.client.HTTPConnection):
 
 
 def ipv6_from_proc(text: str, interface: str) -> str | None:
-    """Return the interface's address within Tailscale's IPv6 range from ``/proc/net/if_inet6``."""
-    network = ipaddress.ip_network(IPV6_RANGE)
+    """Return the interface's first address of global scope from ``/proc/net/if_inet6``."""
     for line in text.splitlines():
         fields = line.split()
-        if len(fields) == 6 and fields[5] == interface:
-            address = ipaddress.IPv6Address(int(fields[0], 16))
-            if address in network:
-                return str(address)
+        if len(fields) == 6 and (fields[3], fields[5]) == ("00", interface):
+            return str(ipaddress.IPv6Address(int(fields[0], 16)))
     return None
+
+
+def in_range(address: str) -> bool:
+    """Whether the address is one of those that Tailscale's own control server gives; others have their own (fact 59)."""
+    parsed = ipaddress.ip_address(address)
+    return any(parsed in ipaddress.ip_network(network) for network in (IPV4_RANGE, IPV6_RANGE))
 
 
 def status_facts(status: t.Mapping[str, t.Any]) -> dict[str, str | None]:

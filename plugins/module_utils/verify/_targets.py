@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
 
 from ..plan._tunnel import bound, bracketed
@@ -110,7 +109,6 @@ def _published(hop: str, base: str, ports: Json, **options: t.Any) -> list[dict[
 
 def is_tailnet_address(address: str) -> bool:
     try:
-        parsed = ipaddress.ip_address(address)
+        return _tailscale.in_range(address)
     except ValueError:
         return False
-    return any(parsed in ipaddress.ip_network(network) for network in (_tailscale.IPV4_RANGE, _tailscale.IPV6_RANGE))

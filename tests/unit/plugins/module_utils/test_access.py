@@ -38,6 +38,9 @@ TAILNET_TRUSTED = [
 ]
 
 
+WHOLE_TAILNET = {"source": None, "interface": "tailscale0"}
+
+
 def host(scheme: str | None = "https", tunnel: bool = True, proxy: Any = "traefik", **changes: Any) -> dict[str, Any]:
     """What coolify_info says of a host; ``scheme`` None: no domain is set in Coolify."""
     facts: dict[str, Any] = {
@@ -195,6 +198,11 @@ def test_a_port_that_is_not_published_is_not_ours() -> None:
             ],
         ),
         (TAILSCALE, [TAILNET_TRUSTED[0]], TAILNET_TRUSTED),
+        # A tailnet with prefixes of its own, of which nothing tells the length (fact 59).
+        ({**TAILSCALE, "ipv4": "10.4.0.2"}, [], [WHOLE_TAILNET]),
+        ({**TAILSCALE, "ipv6": "fd00:4::2"}, [], [WHOLE_TAILNET]),
+        ({**TAILSCALE, "ipv4": None}, [], TAILNET_TRUSTED),
+        ({**TAILSCALE, "interface": "ts0"}, [], [{**entry, "interface": "ts0"} for entry in TAILNET_TRUSTED]),
     ],
 )
 def test_trusted(tailscale: Any, extra: list[Any], expected: list[dict[str, str | None]]) -> None:
@@ -203,6 +211,14 @@ def test_trusted(tailscale: Any, extra: list[Any], expected: list[dict[str, str 
 
     found = _access.plan(host(), tailscale, trusted=extra)["firewall"]["trusted"]
     assert in_any_order(found) == in_any_order(expected)
+
+
+def test_an_outage_keeps_what_the_table_trusts_of_a_tailnet_with_prefixes_of_its_own() -> None:
+    info = host()
+    info["managed"]["firewall"] = {"trusted": [WHOLE_TAILNET]}
+    down = {**NO_TAILSCALE, "installed": True}
+    assert _access.plan(info, down)["firewall"]["trusted"] == [WHOLE_TAILNET]
+    assert _access.plan(info, TAILSCALE)["firewall"]["trusted"] == TAILNET_TRUSTED
 
 
 @pytest.mark.parametrize(
@@ -261,7 +277,7 @@ def test_a_bundled_host_that_publishes_elsewhere() -> None:
     info = host(scheme=None, layout="bundled", ports={"app": 7001, "terminal": 6002, "http": 8000})
     plan = _access.plan(info, TAILSCALE)
     assert plan["pusher"]["environment"]["PUSHER_PORT"] == "7001"
-    assert plan["firewall"]["ports"] == [7001, 6002]
+    assert (plan["firewall"]["ports"], plan["firewall"]["container_ports"]) == ([7001, 6002], [6001, 6002])
 
 
 @pytest.mark.parametrize("access", ["domain", "tailscale", "dual"])

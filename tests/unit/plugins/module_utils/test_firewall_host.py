@@ -66,6 +66,7 @@ def host(tmp_path, monkeypatch):
     units.mkdir(parents=True)
     (tmp_path / "etc").mkdir()
     monkeypatch.setattr(_host, "UNIT_FOLDER", str(units))
+    monkeypatch.setattr(_host, "UNIT_FOLDERS", (str(units),))
     monkeypatch.setattr(_host, "UNIT_FILE", str(units / _host.UNIT))
     monkeypatch.setattr(_host, "HOOK_FILE", str(tmp_path / FILES[1]))
     monkeypatch.setattr(_host, "RULE_FILE", str(tmp_path / FILES[0]))
@@ -211,3 +212,72 @@ def test_default_routes_of_both_families():
     assert _host.default_route_interfaces(ipv4, ipv6) == ["eth1", "vmbr0"]
     assert _host.default_route_interfaces(ipv4, "") == ["vmbr0"]
     assert _host.default_route_interfaces("", "") == []
+
+
+DOCKERS = [
+    {"Name": "bridge", "Id": "4b1f" * 16, "Options": {"com.docker.network.bridge.name": "docker0"}},
+    {"Name": "coolify", "Id": "0123456789abcdef" * 4, "Options": {}},
+    {"Name": "own", "Id": "99" * 32, "Options": {"com.docker.network.bridge.name": "later0"}},
+    {"Name": "shared", "Id": "77" * 32, "Options": {"com.docker.network.bridge.name": "vmbr0"}},
+    {"Name": "old", "Id": "55" * 32, "Options": None},
+]
+BRIDGES = ["br-0123456789ab", "br-555555555555", "br-lan", "docker0", "later0", "vmbr0"]
+
+
+def test_a_bridge_of_none_of_dockers_networks_is_outside():
+    """F2: a second LAN on a bridge without the default route."""
+    assert _host.outside_bridges(BRIDGES, ["vmbr0"], DOCKERS) == ["br-lan", "vmbr0"]
+
+
+def test_without_an_engine_to_ask_the_names_decide():
+    assert _host.outside_bridges(BRIDGES, ["eth0"], None) == ["br-lan", "later0", "vmbr0"]
+
+
+# As Debian bookworm has it, shortened.
+NFTABLES_SERVICE = """\
+[Service]
+Type=oneshot
+ExecStart=/usr/sbin/nft -f /etc/nftables.conf
+ExecReload=/usr/sbin/nft -f /etc/nftables.conf
+ExecStop=/usr/sbin/nft flush ruleset
+"""
+CONF = "/etc/nftables.conf"
+BOTH = f"/bin/sh -c '[ -r {CONF} ] && cat {CONF} {{}} | /usr/sbin/nft -f - || exec /usr/sbin/nft -f {CONF}'"
+
+
+@pytest.fixture
+def vendor(tmp_path, monkeypatch):
+    folder = tmp_path / "vendor"
+    folder.mkdir()
+    monkeypatch.setattr(_host, "UNIT_FOLDERS", (_host.UNIT_FOLDER, str(folder)))
+    return folder
+
+
+def commands(firewall):
+    hook = firewall.wanted(RULES)[_host.HOOK_FILE]
+    return [line for line in hook.splitlines() if line.startswith(("ExecStart=", "ExecReload=", "ExecStop="))]
+
+
+def test_nftables_service_flushes_and_loads_our_table_in_one_transaction(firewall, vendor):
+    (vendor / "nftables.service").write_text(NFTABLES_SERVICE)
+    both = BOTH.format(_host.RULE_FILE)
+    stop = f"/bin/sh -c '(echo flush ruleset; cat {_host.RULE_FILE}) | /usr/sbin/nft -f - || exec /usr/sbin/nft flush ruleset'"
+    assert commands(firewall) == [
+        "ExecStart=", f"ExecStart={both}",
+        "ExecReload=", f"ExecReload={both}",
+        "ExecStop=", f"ExecStop={stop}",
+        f"ExecReload=-nft -f {_host.RULE_FILE}",
+    ]  # fmt: skip
+
+
+def test_a_command_of_another_shape_is_left_to_the_unit(firewall, vendor):
+    (vendor / "nftables.service").write_text(NFTABLES_SERVICE.replace("/nft -f /etc/nftables.conf", "/nft --optimize -f /x"))
+    assert [line for line in commands(firewall) if not line.startswith("ExecStop=")] == [f"ExecReload=-nft -f {_host.RULE_FILE}"]
+
+
+def test_a_unit_that_somebody_else_changes_too_is_left_as_they_have_it(firewall, vendor):
+    (vendor / "nftables.service").write_text(NFTABLES_SERVICE)
+    theirs = Path(_host.UNIT_FOLDER) / "nftables.service.d" / "override.conf"
+    theirs.parent.mkdir()
+    theirs.write_text("[Service]\nExecStart=\nExecStart=/usr/sbin/nft -f /etc/mine.nft\n")
+    assert commands(firewall) == [f"ExecReload=-nft -f {_host.RULE_FILE}"]

@@ -67,6 +67,13 @@ def test_a_bridge_with_the_default_route_is_outside():
     assert 'tcp dport 6001 meta oifkind "bridge" oifname != "vmbr0" jump decide' in rules_of(text, "routed")
 
 
+def test_a_containers_own_port_is_guarded_where_it_is_published_at_another():
+    """F1: SOKETI_PORT=7001, and a neighbour who routes straight to the container asks for 6001."""
+    text = ruleset([7001, 6002], [], [], [6001, 6002])
+    assert "tcp dport { 6002, 7001 } fib daddr type local jump decide" in rules_of(text, "arriving")
+    assert 'tcp dport { 6001, 6002 } meta oifkind "bridge" jump decide' in rules_of(text, "routed")
+
+
 @pytest.mark.parametrize(
     ("entry", "rule"),
     [
@@ -88,6 +95,7 @@ def test_reads_the_running_table(listing):
     read = _nft_rules.parse(listing.read_text())
     assert read is not None
     assert read["ports"] == [6001, 6002]
+    assert read["container_ports"] == [6001, 6002]
     assert read["trusted"] == TAILNET
     assert read["outside_interfaces"] == []
     assert read["refused_packets"] == 0

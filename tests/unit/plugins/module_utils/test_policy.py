@@ -46,6 +46,11 @@ def test_refusals_name_the_option(ports, trusted, outside, words):
         assert word in str(refusal.value)
 
 
+def test_a_containers_port_is_refused_by_its_own_options_name():
+    with pytest.raises(ValueError, match=r"^container_ports\[1\]: 0 is not a TCP port"):
+        _policy.policy([6001], [], [], [6001, 0])
+
+
 NETWORKS = st.one_of(
     st.builds(lambda n, p: ipaddress.ip_network((n, p), strict=False), st.integers(0, 2**32 - 1), st.integers(0, 32)),
     st.builds(

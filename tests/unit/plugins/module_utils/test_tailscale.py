@@ -69,6 +69,14 @@ def test_the_address_is_the_one_in_tailscales_range_on_that_interface() -> None:
     assert _tailscale.ipv6_from_proc("", "tailscale0") is None
 
 
+def test_a_tailnets_own_ipv6_prefix() -> None:
+    other = IF_INET6.replace("fd7a115ca1e0000000000000000000", "fd000004000000000000000000000000"[:30])
+    assert _tailscale.ipv6_from_proc(other, "tailscale0") == "fd00:4::1"
+    assert [_tailscale.in_range(address) for address in ("100.64.0.1", "fd7a:115c:a1e0::1", "10.4.0.1", "fd00:4::1")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+
+
 def test_status_of_a_host_that_is_logged_in(socket_path: str) -> None:
     daemon = Daemon(socket_path, answer(json.dumps(STATUS).encode()))
     status = _tailscale.fetch_status(socket_path, 2.0)
