@@ -55,6 +55,11 @@ def hook(load: str, rule_file: str, unit: str | None) -> str:
     `load` is the command that loads `rule_file`, `unit` the text of the service; None where there is none, or somebody else
     changes it too. Each command falls back to what the unit does by itself: a table of ours that does not load must not
     keep somebody's rules from being loaded.
+
+    Nothing here stands against ``nft flush ruleset`` by hand. What would: a table with ``flags owner``, which a flush passes
+    by, but it wants a process of ours that never ends, a kernel of 5.12 and nft 0.9.9, where Ubuntu 20.04 has 5.4 and 0.9.3;
+    rules of iptables-legacy, a second way to say all this, about which iptables then warns everybody; a filter of tc, which
+    knows no connections and sits on interfaces that come and go.
     """
     together = [
         f"{key}=\n{key}=/bin/sh -c '[ -r {path} ] && cat {path} {rule_file} | {nft} -f - || exec {nft} -f {path}'\n"

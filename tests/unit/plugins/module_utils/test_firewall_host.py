@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules, _policy
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules, _policy, _units
 
 TAILNET = [{"source": "100.64.0.0/10", "interface": "tailscale0"}]
 RULES = _nft_rules.text(_policy.policy([6001, 6002], TAILNET))
@@ -281,3 +284,31 @@ def test_a_unit_that_somebody_else_changes_too_is_left_as_they_have_it(firewall,
     theirs.parent.mkdir()
     theirs.write_text("[Service]\nExecStart=\nExecStart=/usr/sbin/nft -f /etc/mine.nft\n")
     assert commands(firewall) == [f"ExecReload=-nft -f {_host.RULE_FILE}"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "loaded"),
+    [
+        ("theirs\n", "ours\n", "theirs\nours\n"),
+        ("theirs", "# ours\n", "theirs# ours\n"),
+        ("theirs\n", "broken\n", "theirs\n"),
+        ("theirs\n", None, "theirs\n"),
+        ("broken\n", "ours\n", None),
+        (None, "ours\n", None),
+    ],
+)
+def test_what_nftables_service_loads(tmp_path, theirs, ours, loaded):
+    nft, conf, rules, result = (tmp_path / name for name in ("nft", "conf", "rules", "result"))
+    nft.write_text(
+        f"#!{sys.executable}\nimport sys\ntext = open(0 if sys.argv[2] == '-' else sys.argv[2]).read()\n"
+        f"sys.exit('broken' in text or not open({str(result)!r}, 'w').write(text))\n"
+    )
+    nft.chmod(0o755)
+    for path, text in ((conf, theirs), (rules, ours)):
+        if text is not None:
+            path.write_text(text)
+    hook = _units.hook("load", str(rules), f"[Service]\nExecStart={nft} -f {conf}\n")
+    command = next(line for line in hook.splitlines() if line.startswith("ExecStart=/bin/sh"))
+    done = subprocess.run(shlex.split(command.partition("=")[2]), check=False, stderr=subprocess.DEVNULL)
+    assert (result.read_text() if result.exists() else None) == loaded
+    assert (done.returncode == 0) == (loaded is not None)
