@@ -111,7 +111,8 @@ class Host:
             time.sleep(0.5)
         tailnet = self.tailnet()
         while subprocess.run(
-            ["docker", "exec", self.peer, "tailscale", "ping", "--c=1", "--timeout=2s", tailnet[4]],
+            # Through WireGuard, as data goes: after a restart of tailscaled the peer's old session may answer nothing yet.
+            ["docker", "exec", self.peer, "tailscale", "ping", "--tsmp", "--c=1", "--timeout=2s", tailnet[4]],
             capture_output=True, check=False,
         ).returncode:
             if time.monotonic() > deadline:
