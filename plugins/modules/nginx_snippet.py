@@ -101,6 +101,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _trouble
 from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _container, _http_conf, _routes
 
 _ATTEMPTS = 3
@@ -129,7 +130,7 @@ def main() -> None:
     except _client.EngineUnavailable as error:
         module.fail_json(msg=f"docker_socket: {error}. Start Docker, or name the socket it listens on.")
     except (_client.EngineError, _container.NginxError, _routes.HttpConfError) as error:
-        module.fail_json(msg=f"container {module.params['container']}: {error}")
+        module.fail_json(msg=f"container {module.params['container']}: {_trouble.advised(str(error))}")
     for location in result["foreign"]:
         if location["served"] is False:
             module.warn(
@@ -146,6 +147,8 @@ def ensure(engine: _client.Engine, params: dict[str, t.Any], check_mode: bool) -
         if params["state"] == "absent":
             return _returned(_http_conf.Result("", False, [], [], [], []), "", reloaded=False)
         raise _container.NginxError("there is no such container; install Coolify, or set the option container")
+    # Complains of a symbolic link, which a template beside it would hide.
+    engine.read_file(inspected["Id"], _http_conf.PATH)
     snapshot = _container.read(engine, inspected)
     wanted = _wanted(engine, snapshot, params)
     template = _treated_template(engine, inspected, params)

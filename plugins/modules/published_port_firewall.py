@@ -129,7 +129,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
 from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules, _policy, _ufw_files
-from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _kept
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _kept, _trouble
 
 
 def outside_bridges(socket: str) -> list[str]:
@@ -258,6 +258,8 @@ def main() -> None:
             way = care_for_ufw(files, module.params["state"], module.params["ufw"], module.check_mode)
     except (_host.FirewallError, _kept.KeptError) as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=_trouble.message(error, ("state_dir", module.params["state_dir"])))
     module.exit_json(
         changed=changed or way.kept,
         diff=diff,

@@ -143,13 +143,14 @@ recovered:
   type: bool
 """
 
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client, _deployments
 from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _dotenv, _effective, _memory, _recreation
-from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _kept
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _kept, _trouble
 
 
 def main() -> None:
@@ -175,10 +176,8 @@ def main() -> None:
     try:
         container = _container(module)
         with _inplace_file.InPlaceFile(path, state_dir) as file:
-            environment = _effective.Environment(file, _memory.EnvMemory(state_dir, file.path), container)
+            environment = _effective.Environment(file, _memory.EnvMemory(state_dir, path), container)
             _ensure(module, file, environment, container)
-    except FileNotFoundError:
-        module.fail_json(msg=f"path: {path} does not exist; set it to the .env in the folder source of Coolify's data")
     except _dotenv.DotenvError as error:
         module.fail_json(msg=f"{path}: {error}")
     except _client.EngineError as error:
@@ -191,7 +190,9 @@ def main() -> None:
     ) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or path}: {error.strerror}; the file was not changed")
+        if not os.path.exists(path):
+            module.fail_json(msg=f"path: {path} does not exist; set it to the .env in the folder source of Coolify's data")
+        module.fail_json(msg=_trouble.message(error, ("path", path), ("state_dir", state_dir)))
 
 
 def _container(module: AnsibleModule) -> _recreation.Container | None:

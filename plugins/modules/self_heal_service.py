@@ -85,7 +85,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _kept
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _kept, _trouble
 from ansible_collections.selfhosted.coolify.plugins.module_utils.self_heal import _service
 
 
@@ -123,8 +123,11 @@ def main() -> None:
     service = _service.Service(params["unit"], params["folder"], kept, run)
     try:
         module.exit_json(**ensure(service, wanted_files(params["files"]), params["state"], module.check_mode))
-    except (_service.ServiceError, OSError) as error:
+    except _service.ServiceError as error:
         module.fail_json(msg=f"{params['unit']}: {error}")
+    except OSError as error:
+        files = [("files", file["path"]) for file in params["files"]]
+        module.fail_json(msg=_trouble.message(error, *((name, params[name]) for name in ("folder", "state_dir")), *files))
     except ValueError as error:
         module.fail_json(msg=str(error))
 

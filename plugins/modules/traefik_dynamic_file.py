@@ -84,7 +84,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _durable, _kept
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _durable, _kept, _trouble
 
 
 def main() -> None:
@@ -111,7 +111,9 @@ def main() -> None:
     except _kept.KeptError as problem:
         module.fail_json(msg=str(problem))
     except OSError as problem:
-        module.fail_json(msg=f"{problem.filename or path}: {problem.strerror}; start Coolify's proxy once to have its folder")
+        if not os.path.isdir(os.path.dirname(path)):
+            module.fail_json(msg=f"path: there is no {os.path.dirname(path)}; start Coolify's proxy once to have it")
+        module.fail_json(msg=_trouble.message(problem, ("path", path), ("state_dir", module.params["state_dir"])))
     module.exit_json(
         changed=changed,
         diff={"before_header": path, "after_header": path, "before": before or "", "after": after or ""},
@@ -127,6 +129,7 @@ def _present(kept: _kept.Entry, path: str, after: str, check_mode: bool) -> tupl
     changed = before != after or kept.cut()
     if changed and not check_mode:
         os.stat(os.path.dirname(path))
+        _durable.refuse_link(path)
         if kept.load() is None:
             kept.remember({"file": picture})
         kept.begin()
@@ -141,6 +144,7 @@ def _absent(kept: _kept.Entry, path: str, check_mode: bool) -> tuple[str | None,
     original = picture if remembered is None else remembered["file"]
     if not check_mode:
         if remembered is not None:
+            _durable.refuse_link(path)
             kept.begin()
             _kept.give_back(path, original)
         kept.forget()

@@ -127,7 +127,7 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _trouble
 from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress
 
 # cloudflared takes its token from this file too, and a diff ends up in logs.
@@ -166,7 +166,7 @@ def main() -> None:
     except (_ingress.IngressError, _inplace_file.ChangedMeanwhileError, _inplace_file.LockedError) as error:
         module.fail_json(msg=f"{path}: {error}")
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or path}: {error.strerror}")
+        module.fail_json(msg=_trouble.message(error, ("path", path), ("state_dir", module.params["state_dir"])))
 
 
 def _ensure(module: AnsibleModule, file: _inplace_file.InPlaceFile) -> None:

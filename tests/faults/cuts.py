@@ -41,12 +41,12 @@ SETTINGS = (
 )
 
 
-def put_modules(machine: str) -> None:
-    """What the modules need to run without Ansible around them."""
+def put_modules(machine: str, *programs: Path) -> None:
+    """What the modules need to run without Ansible around them, and the programs that run them so."""
     parts = {f"ansible/{name}": Path(ansible.__file__).parent / name for name in ANSIBLE}
     for name in ("modules", "module_utils"):
         parts[f"ansible_collections/selfhosted/coolify/plugins/{name}"] = ROOT / "plugins" / name
-    parts["on_the_host.py"] = ROOT / "tests" / "faults" / "on_the_host.py"
+    parts.update({program.name: program for program in programs})
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for name, source in parts.items():
@@ -59,7 +59,7 @@ def without_bytecode(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def cut_modules(host: CoolifyHost, cuts: int, chance: random.Random) -> None:
-    put_modules(host.name)
+    put_modules(host.name, ROOT / "tests" / "faults" / "on_the_host.py")
     try:
         for module in MODULES:
             output = host.shell(f"python3 {FOLDER}/on_the_host.py {module} {cuts // len(MODULES)} {chance.randrange(2**32)}")

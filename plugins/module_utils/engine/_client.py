@@ -137,7 +137,8 @@ class Engine:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             entry = tar.next()
             if entry is None or not entry.isreg():
-                raise EngineError(f"{path} in the container {container} is no regular file")
+                kind = "a symbolic link" if entry is not None and entry.issym() else "no regular file"
+                raise EngineError(f"{path} in the container {container} is {kind}")
             return _file(tar, entry)
 
     def read_tree(self, container: str, path: str) -> dict[str, File]:

@@ -10,7 +10,7 @@ import re
 import time
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
-from ..keeper import _durable, _kept
+from ..keeper import _durable, _kept, _trouble
 from . import _nft_rules, _units
 
 RULE_FILE = "/etc/coolify-websocket/firewall.nft"
@@ -82,10 +82,15 @@ class Firewall:
     def install(self, files: dict[str, str | None], state: State) -> None:
         """Bring files and unit into the wanted state; the table is loaded already."""
         units_differ = any(state.files[path] != files[path] for path in (UNIT_FILE, HOOK_FILE))
-        for path, text in files.items():
-            if text is not None and state.files[path] != text:
-                os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-                _durable.write(path, text.encode("utf-8"), 0o644)
+        try:
+            for path, text in files.items():
+                if text is not None and state.files[path] != text:
+                    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+                    _durable.write(path, text.encode("utf-8"), 0o644)
+        except OSError as error:
+            raise FirewallError(
+                f"{_trouble.message(error)}. The running table guards the ports, but the next boot would not load it"
+            ) from error
         if units_differ:
             self._reload_systemd()
         if not state.enabled:
@@ -95,6 +100,8 @@ class Firewall:
 
     def remove(self, state: State) -> None:
         """Take all pieces away; folders go with their last file."""
+        for path in state.files:
+            _durable.refuse_link(path)
         if state.enabled:
             self._systemd("disable", UNIT)
         if state.active:
@@ -149,7 +156,7 @@ class Firewall:
         code, out, err = self._run([self._systemctl, *words], None)
         if code != 0:
             raise FirewallError(
-                f"systemctl {' '.join(words)} failed: {_last_words(out, err)}. "
+                f"systemctl {' '.join(words)} failed: {_trouble.advised(_last_words(out, err))}. "
                 f"The running table is not affected; see: journalctl -u {UNIT}"
             )
 

@@ -82,7 +82,8 @@ class UfwFiles:
         return way
 
     def _path(self, name: str) -> str:
-        return os.path.join(self._folder, name)
+        # UFW itself writes through a link.
+        return os.path.realpath(os.path.join(self._folder, name))
 
     def _text(self, name: str) -> str:
         return _kept.text(self._path(name)) or ""

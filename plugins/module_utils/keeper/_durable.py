@@ -4,28 +4,42 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 
 def write(path: str, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
     """Replaces the file; at no moment is it readable by more people than in the end.
 
-    `mode` holds the permission bits, `owner` the numbers of user and group; None for those of this process. Raises OSError.
+    `mode` holds the permission bits, `owner` the numbers of user and group; None for those of this process. Raises OSError,
+    with the file as it was, and nothing beside it.
     """
-    descriptor = os.open(_candidate(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as target:
-        target.write(data)
-        target.flush()
-        if owner is not None:
-            os.fchown(descriptor, *owner)
-        os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
-    os.replace(_candidate(path), path)
+    refuse_link(path)
+    try:
+        descriptor = os.open(_candidate(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as target:
+            target.write(data)
+            target.flush()
+            if owner is not None:
+                os.fchown(descriptor, *owner)
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        os.replace(_candidate(path), path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            sweep(path)
+        raise OSError(error.errno, error.strerror, path) from error
     folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def refuse_link(path: str) -> None:
+    """Raises OSError where a symbolic link is in the file's place: it is somebody's, and `write` would take it away."""
+    if os.path.islink(path):
+        raise OSError(errno.ELOOP, f"there is a symbolic link to {os.readlink(path)}", path)
 
 
 def remove(path: str) -> None:

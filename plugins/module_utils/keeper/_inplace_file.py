@@ -16,6 +16,7 @@ else since, and stays.
 from __future__ import annotations
 
 import base64
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -48,7 +49,8 @@ class InPlaceFile:
     def __init__(self, path: str, folder: str, lock_timeout: float = 60.0) -> None:
         self.path = os.path.realpath(path)
         self._folder = folder
-        self._key = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
+        # By the name that it was given: a file that is moved elsewhere, with a link in its place, is still the same.
+        self._key = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:16]
         self._journal = os.path.join(folder, f"journal-{self._key}.json")
         self._name = os.path.basename(self.path).lstrip(".") or "file"
         self._lock_timeout = lock_timeout
@@ -140,7 +142,8 @@ class InPlaceFile:
         for name in os.listdir(self._folder):
             if self._key in name and re.search(r"\.backup(\.new)?$|^journal-", name):
                 _durable.remove(os.path.join(self._folder, name))
-        if not os.listdir(self._folder):
+        # Something else is in it, or it is a mount or a link of somebody's.
+        with contextlib.suppress(OSError):
             os.rmdir(self._folder)
 
     def _content(self) -> bytes:

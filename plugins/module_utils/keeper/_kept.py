@@ -45,10 +45,14 @@ class Entry:
 
     def remember(self, before: t.Mapping[str, t.Any]) -> None:
         """Keeps `before`, what the hop goes back to, durably, ahead of the change. Raises OSError."""
-        for folder in self._folders:
-            if not os.path.isdir(folder):
-                os.mkdir(folder, 0o700)
-        self._save({**self._name, "state": "writing", "when": _now(), "before": before})
+        try:
+            for folder in self._folders:
+                if not os.path.isdir(folder):
+                    os.mkdir(folder, 0o700)
+            self._save({**self._name, "state": "writing", "when": _now(), "before": before})
+        except OSError:
+            self._drop_folders()
+            raise
 
     def begin(self) -> None:
         """Another change begins, the way back for one. Raises OSError and KeptError."""
@@ -61,8 +65,11 @@ class Entry:
     def forget(self) -> None:
         """All is given back. Raises OSError."""
         _durable.remove(self.file)
+        self._drop_folders()
+
+    def _drop_folders(self) -> None:
         for folder in reversed(self._folders):
-            # Something else is in it, or it is gone.
+            # Something else is in it, or it is gone, or a mount or a link of somebody's.
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
 
@@ -107,6 +114,7 @@ def text(path: str) -> str | None:
 
 def give_back(path: str, before: t.Mapping[str, t.Any] | None) -> None:
     """Makes the file what `picture` saw. Raises OSError."""
+    _durable.refuse_link(path)
     if before is None:
         _durable.remove(path)
     else:

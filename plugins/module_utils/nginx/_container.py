@@ -9,6 +9,7 @@ file through the engine (fact 27).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import typing as t
@@ -20,7 +21,7 @@ ROOT = "/etc/nginx"
 MAIN = "/etc/nginx/nginx.conf"
 TEMPLATE = ".template"
 
-_REFUSED, _CONFLICT, _BROKEN, _NOT_LOADED, _SILENT = 10, 11, 12, 13, 14
+_REFUSED, _CONFLICT, _BROKEN, _NOT_LOADED, _SILENT, _STUCK = 10, 11, 12, 13, 14, 15
 
 # $1 the port, $2 the probe's header, $3 whether the block is to be loaded or gone, $4… the paths.
 _PROBE = rf"""
@@ -100,7 +101,7 @@ shift 4
 trap 'rm -f "$candidate" "$old" "$wrapper"' EXIT
 nginx -t -q -c "$wrapper" 2>&1 || exit {_REFUSED}
 cmp -s "$old" "$live" || exit {_CONFLICT}
-mv -f "$candidate" "$live" || exit {_REFUSED}
+mv -f "$candidate" "$live" 2>&1 || exit {_STUCK}
 nginx -t -q 2>&1 || {{ mv -f "$old" "$live"; exit {_BROKEN}; }}
 nginx -s reload 2>&1
 wait_for_answers "$@" && exit
@@ -206,9 +207,15 @@ def served(engine: _client.Engine, snapshot: Snapshot, routes: t.Iterable[_route
 
 
 def put(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
-    """Gives a container that does not run its http.conf."""
+    """Gives a container that does not run its http.conf. Raises EngineError, with the file as it was."""
     file = snapshot.file
-    engine.write_file(snapshot.container, snapshot.path, text.encode("latin-1"), file.mode, file.uid, file.gid)
+    try:
+        engine.write_file(snapshot.container, snapshot.path, text.encode("latin-1"), file.mode, file.uid, file.gid)
+    except _client.EngineError:
+        # The engine takes the old one away before it writes; what had room for that has it again.
+        with contextlib.suppress(_client.EngineError):
+            engine.write_file(snapshot.container, snapshot.path, *file)
+        raise
 
 
 def swap(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
@@ -225,14 +232,19 @@ def swap(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
         old: snapshot.file.data,
         wrapper: candidate_configuration(snapshot.texts, snapshot.path, new).encode("latin-1"),
     }
-    engine.write_files(
-        snapshot.container, ROOT, {key[len(ROOT) + 1 :]: _client.File(data, mode, uid, gid) for key, data in contents.items()}
-    )
+    files = {key[len(ROOT) + 1 :]: _client.File(data, mode, uid, gid) for key, data in contents.items()}
+    try:
+        engine.write_files(snapshot.container, ROOT, files)
+    except _client.EngineError as error:
+        _run(engine, snapshot, 'rm -f "$@"', *contents)
+        raise NginxError(f"the new {name} cannot be put beside the old one: {error}") from error
     code, output = _run(engine, snapshot, _SWAP, snapshot.path, new, old, wrapper, *_expectation(snapshot.text, text))
     if code == _CONFLICT:
         raise Conflict(f"{name} was changed by somebody else at the same time")
     if code == _REFUSED:
         raise NginxError(f"nginx refuses the new {name}, which was not put in place: {_words(output, new, snapshot.path)}")
+    if code == _STUCK:
+        raise NginxError(f"the new {name} cannot take the old one's place: {_words(output)}")
     if code == _BROKEN:
         raise NginxError(f"nginx refuses the new {name}; the old one was put back: {_words(output)}")
     if code == _SILENT:

@@ -11,7 +11,7 @@ import os
 import shutil
 import typing as t
 
-from ..keeper import _durable, _kept
+from ..keeper import _durable, _kept, _trouble
 
 # argv → exit status, standard output, standard error
 Run = t.Callable[[t.List[str]], t.Tuple[int, str, str]]
@@ -82,6 +82,8 @@ class Service:
 
     def install(self, files: t.Sequence[Wanted], changes: t.Sequence[Change], state: UnitState) -> None:
         """Brings files and unit to what is wanted; returns when the service says that it is ready."""
+        for file in files:
+            _durable.refuse_link(self._at(file.path))
         if self._kept.load() is None:
             self._kept.remember(self._before(files, state))
         self._kept.begin()
@@ -123,6 +125,8 @@ class Service:
 
     def _give_back(self, files: t.Sequence[Wanted], state: UnitState) -> None:
         memory = self._kept.load() or {"folders": [], "enabled": False}
+        for path in self._way_back(files):
+            _durable.refuse_link(self._at(path))
         self._kept.begin()
         if state.active:
             self._systemctl("stop", self._unit)
@@ -192,7 +196,7 @@ class Service:
     def _systemctl(self, *arguments: str) -> str:
         code, out, err = self._run(["systemctl", *arguments])
         if code:
-            words = (err or out).strip() or "no reason given"
+            words = _trouble.advised((err or out).strip() or "no reason given")
             raise ServiceError(
                 f"systemctl {' '.join(arguments)} failed: {words}. Look at: journalctl --unit {self._unit} --lines 30"
             )

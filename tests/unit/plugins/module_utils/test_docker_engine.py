@@ -118,7 +118,7 @@ def test_files_come_with_owner_and_mode(engine_at):
 
 def test_a_link_is_no_file(engine_at):
     _server, engine = engine_at({"GET /v1.41/containers/c/archive": answer(tar_of([("http.conf", None, 0o777)]))})
-    with pytest.raises(docker_engine.EngineError, match="no regular file"):
+    with pytest.raises(docker_engine.EngineError, match="a symbolic link"):
         engine.read_file("c", "/etc/nginx/http.conf")
 
 
