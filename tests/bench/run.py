@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / ".collections"), str(ROOT / "molecule" / "shared")]
 
+import playbook  # noqa: E402
 import self_heal  # noqa: E402
 from coolify_host import CoolifyHost  # noqa: E402
 from figures import Figure, table  # noqa: E402
@@ -29,20 +30,10 @@ def lab(*words: str) -> None:
     subprocess.run([*LAB, *words], cwd=ROOT, check=True)
 
 
-def site(inventory: Path) -> None:
-    """Raises AssertionError with the playbook's output where it fails."""
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(inventory), "playbooks/site.yml"],
-        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )
-    if done.returncode:
-        raise AssertionError(done.stdout)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few repetitions: whether it can be measured at all")
-    parser.add_argument("--only", action="append", metavar="FIGURE", choices=list(self_heal.MEASUREMENTS))
+    parser.add_argument("--only", action="append", metavar="FIGURE", choices=["playbook", *self_heal.MEASUREMENTS])
     parser.add_argument("--json", type=Path, default=ROOT / ".cache" / "bench.json", metavar="FILE")
     parser.add_argument("--prefix", default="bench", help="which lab (default: bench)")
     parser.add_argument("--coolify", default="4.7.6", metavar="VERSION", help="of the host (default: 4.7.6)")
@@ -52,9 +43,14 @@ def main() -> int:
     figures: list[Figure] = []
     lab("up", "--prefix", options.prefix, "--system", "trixie", "--coolify", options.coolify)
     try:
-        site(inventory)
-        bench = self_heal.Bench(CoolifyHost(f"{options.prefix}-coolify"), options.coolify, lambda: site(inventory), options.quick)
-        for name, measure in self_heal.MEASUREMENTS.items():
+        playbook.play(inventory)
+        host = CoolifyHost(f"{options.prefix}-coolify")
+        bench = self_heal.Bench(host, options.coolify, lambda: playbook.play(inventory), options.quick)
+        measurements = {
+            "playbook": lambda bench: playbook.unchanged(inventory, host.address, bench.times(5)),
+            **self_heal.MEASUREMENTS,
+        }
+        for name, measure in measurements.items():
             if not options.only or name in options.only:
                 print(f"{name} …", flush=True)
                 found = measure(bench)

@@ -53,7 +53,7 @@ done
 class Bench:
     """A treated host, the run of ``site.yml`` over it, and whether a few repetitions are enough."""
 
-    def __init__(self, host: CoolifyHost, version: str, site: t.Callable[[], None], quick: bool) -> None:
+    def __init__(self, host: CoolifyHost, version: str, site: t.Callable[[], object], quick: bool) -> None:
         self.host = host
         self.version = version
         self.site = site
@@ -101,7 +101,7 @@ def killed(bench: Bench) -> list[Figure]:
         time.sleep(0.1)
 
     seen = []
-    for _number in range(bench.times(10)):
+    for _number in range(bench.times(15)):
         seen.append(bench.recreate(kill)[1])
         bench.host.wait("the agent is back", lambda: bench.host.attempt(f"systemctl is-active {UNIT}")[0] == 0, 40)
     return [Figure(f"the same, agent killed 100 ms before, {len(seen)} times, p95", percentile(seen, 0.95), 2.0, "s")]

@@ -21,7 +21,11 @@ import typing as t
 # The newest API whose answers were checked against this file; an engine that wants a newer one gets its own minimum.
 _NEWEST_API = (1, 51)
 
-_OUTPUT_LIMIT = 4 * 1024 * 1024
+# What is asked for is some kilobytes; whoever answers with more than this has nothing that could be meant. In bytes.
+_ANSWER_LIMIT = 8 * 1024 * 1024
+_EVENT_LIMIT = 1024 * 1024
+
+_NO_FILE = "no regular file"
 
 
 class EngineError(Exception):
@@ -33,7 +37,11 @@ class EngineError(Exception):
 
 
 class EngineUnavailable(EngineError):
-    """Nothing answers at the socket, or the answer broke off or did not come in time."""
+    """Nothing answers at the socket, or the answer broke off, did not come in time, or is none of an engine's."""
+
+
+class TooLarge(EngineError):
+    """What was asked for is larger than is ever read into memory."""
 
 
 class File(t.NamedTuple):
@@ -50,7 +58,7 @@ class Events:
 
     def __init__(self, connection: socket.socket, rest: bytes, where: str) -> None:
         self._connection = connection
-        self._buffer = rest
+        self._buffer = rest.lstrip()
         self._where = where
 
     def read(self, timeout: float) -> dict[str, t.Any] | None:
@@ -66,9 +74,13 @@ class Events:
                 raise EngineUnavailable(f"the event stream of {self._where} broke off: {error.strerror}") from error
             if not chunk:
                 raise EngineUnavailable(f"the event stream of {self._where} ended")
-            self._buffer += chunk
+            # Between events there may be empty lines.
+            self._buffer = (self._buffer + chunk).lstrip()
+            if len(self._buffer) > _EVENT_LIMIT:
+                raise EngineUnavailable(f"the event stream of {self._where} is not one of a Docker engine")
         line, self._buffer = self._buffer.split(b"\n", 1)
-        return json.loads(line.decode("utf-8")) if line.strip() else self.read(timeout)
+        self._buffer = self._buffer.lstrip()
+        return t.cast("dict[str, t.Any]", _parsed(line, self._where, dict))
 
     def fileno(self) -> int:
         return self._connection.fileno()
@@ -97,7 +109,7 @@ class Engine:
 
     def version(self) -> dict[str, t.Any]:
         """The engine's own description of its version, such as `Version` and `ApiVersion`."""
-        return t.cast("dict[str, t.Any]", self._json("GET", "/version", negotiated=False))
+        return self._object("GET", "/version", negotiated=False)
 
     def inspect(self, container: str) -> dict[str, t.Any] | None:
         """What the engine knows of a container, by name or id; None if there is no such container."""
@@ -109,7 +121,7 @@ class Engine:
 
     def changes(self, container: str) -> dict[str, int]:
         """What a container has changed of its image's files: absolute name -> 0 modified, 1 added, 2 deleted."""
-        listed = self._json("GET", f"/containers/{_quote(container)}/changes")
+        listed = self._json((list, type(None)), "GET", f"/containers/{_quote(container)}/changes")
         return {str(one["Path"]): int(one["Kind"]) for one in listed or []}
 
     def has_path(self, container: str, path: str) -> bool:
@@ -119,39 +131,34 @@ class Engine:
     def containers(self, all: bool = True, filters: dict[str, list[str]] | None = None) -> list[dict[str, t.Any]]:
         """The engine's list of containers, those that do not run included; `filters` as in the Engine API."""
         query = f"all={int(all)}&filters={_quote(json.dumps(filters or {}))}"
-        return t.cast("list[dict[str, t.Any]]", self._json("GET", f"/containers/json?{query}"))
+        return t.cast("list[dict[str, t.Any]]", self._json(list, "GET", f"/containers/json?{query}"))
 
     def networks(self) -> list[dict[str, t.Any]]:
         """The engine's networks of its driver ``bridge``, as in its own list: `Id`, `Name`, `Options` and more."""
         filters = _quote(json.dumps({"driver": ["bridge"]}))
-        return t.cast("list[dict[str, t.Any]]", self._json("GET", f"/networks?filters={filters}"))
+        return t.cast("list[dict[str, t.Any]]", self._json(list, "GET", f"/networks?filters={filters}"))
 
     def read_file(self, container: str, path: str) -> File | None:
         """One regular file of a container, running or not; None if it is not there.
 
         Raises EngineError for what is no regular file.
         """
-        archive = self._if_there("GET", _archive(container, path))
-        if archive is None:
+        files = self._files(container, path)
+        if files is None:
             return None
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            entry = tar.next()
-            if entry is None or not entry.isreg():
-                kind = "a symbolic link" if entry is not None and entry.issym() else "no regular file"
-                raise EngineError(f"{path} in the container {container} is {kind}")
-            return _file(tar, entry)
+        file = next(iter(files.values()), _NO_FILE)
+        if isinstance(file, str):
+            raise EngineError(f"{path} in the container {container} is {file}")
+        return file
 
     def read_tree(self, container: str, path: str) -> dict[str, File]:
         """All regular files below the directory `path` of a container, by their absolute names; empty if it is not there.
 
         Symbolic links are not followed.
         """
-        archive = self._if_there("GET", _archive(container, path))
-        if archive is None:
-            return {}
         parent = path.rstrip("/").rpartition("/")[0]
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            return {f"{parent}/{entry.name}": _file(tar, entry) for entry in tar if entry.isreg()}
+        files = self._files(container, path) or {}
+        return {f"{parent}/{name}": file for name, file in files.items() if isinstance(file, File)}
 
     def write_file(self, container: str, path: str, data: bytes, mode: int, uid: int, gid: int) -> None:
         """Puts a file into a container, running or only created (fact 27). Its directory must be there."""
@@ -175,9 +182,9 @@ class Engine:
         Returns its exit status and what it wrote to standard output and standard error, in the order it came.
         """
         create = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
-        process = self._json("POST", f"/containers/{_quote(container)}/exec", create)["Id"]
+        process = self._object("POST", f"/containers/{_quote(container)}/exec", create)["Id"]
         stream = self._request("POST", f"/exec/{process}/start", json.dumps({"Detach": False, "Tty": False}).encode("ascii"))
-        return self._json("GET", f"/exec/{process}/json")["ExitCode"], _demultiplex(stream)
+        return self._object("GET", f"/exec/{process}/json")["ExitCode"], _demultiplex(stream)
 
     def restart(self, container: str) -> None:
         """Stops a container, by force after a while, and starts it again."""
@@ -191,7 +198,7 @@ class Engine:
 
     def _described(self, target: str) -> dict[str, t.Any] | None:
         answer = self._if_there("GET", target)
-        return None if answer is None else t.cast("dict[str, t.Any]", self._parsed(answer))
+        return None if answer is None else t.cast("dict[str, t.Any]", _parsed(answer, self._path, dict))
 
     def _if_there(self, method: str, target: str) -> bytes | None:
         try:
@@ -201,6 +208,20 @@ class Engine:
                 return None
             raise
 
+    def _files(self, container: str, path: str) -> dict[str, File | str] | None:
+        """What is at the path, by its name in the archive, in words where it is no regular file; None if nothing is."""
+        try:
+            archive = self._if_there("GET", _archive(container, path))
+        except TooLarge as error:
+            raise TooLarge(f"{path} in the container {container} is larger than {_ANSWER_LIMIT >> 20} MiB") from error
+        if archive is None:
+            return None
+        try:
+            with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                return {entry.name: _file(tar, entry) for entry in tar}
+        except tarfile.TarError as error:
+            raise EngineUnavailable(f"{self._path} did not send {path} as a Docker engine does: {error}") from error
+
     def _negotiated(self) -> str:
         if self._prefix is None:
             version = self.version()
@@ -208,15 +229,14 @@ class Engine:
             self._prefix = "/v{}.{}".format(*wanted)
         return self._prefix
 
-    def _json(self, method: str, target: str, body: t.Any = None, negotiated: bool = True) -> t.Any:
-        payload = None if body is None else json.dumps(body).encode("ascii")
-        return self._parsed(self._request(method, target, payload, negotiated=negotiated))
+    def _object(self, method: str, target: str, body: t.Any = None, negotiated: bool = True) -> dict[str, t.Any]:
+        return t.cast("dict[str, t.Any]", self._json(dict, method, target, body, negotiated))
 
-    def _parsed(self, answer: bytes) -> t.Any:
-        try:
-            return json.loads(answer.decode("utf-8"))
-        except ValueError as error:
-            raise EngineUnavailable(f"{self._path} did not answer as a Docker engine does") from error
+    def _json(
+        self, kind: type | tuple[type, ...], method: str, target: str, body: t.Any = None, negotiated: bool = True
+    ) -> t.Any:
+        payload = None if body is None else json.dumps(body).encode("ascii")
+        return _parsed(self._request(method, target, payload, negotiated=negotiated), self._path, kind)
 
     def _request(
         self, method: str, target: str, body: bytes | None = None, content_type: str = "application/json", negotiated: bool = True
@@ -248,6 +268,8 @@ class Engine:
                 if not chunk:
                     raise EngineUnavailable(f"the engine at {self._path} closed the connection without an answer")
                 answer += chunk
+                if len(answer) > _ANSWER_LIMIT:
+                    raise EngineUnavailable(f"{self._path} did not answer as a Docker engine does")
             lines, rest = answer.split(b"\r\n\r\n", 1)
             status = int(lines.split(None, 2)[1])
             length = 0 if method == "HEAD" else _content_length(lines)
@@ -268,6 +290,7 @@ class Engine:
         An engine that has answered, and has not read the padding behind an archive, may end the connection by a reset.
         """
         chunks: list[bytes] = []
+        read = 0
         try:
             while left is None or left > 0:
                 chunk = connection.recv(65536)
@@ -276,6 +299,9 @@ class Engine:
                 if not chunk:
                     break
                 chunks.append(chunk)
+                read += len(chunk)
+                if read > _ANSWER_LIMIT:
+                    raise TooLarge(f"what {self._path} was asked for is larger than {_ANSWER_LIMIT >> 20} MiB")
                 left = None if left is None else left - len(chunk)
             return b"".join(chunks)
         except OSError as error:
@@ -299,9 +325,12 @@ def _archive(container: str, path: str) -> str:
     return f"/containers/{_quote(container)}/archive?path={_quote(path)}"
 
 
-def _file(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> File:
+def _file(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> File | str:
+    if not entry.isreg():
+        return "a symbolic link" if entry.issym() else _NO_FILE
     content = tar.extractfile(entry)
-    data = b"" if content is None else content.read()
+    # A file with holes is larger than what came of it.
+    data = b"" if content is None else content.read(_ANSWER_LIMIT)
     return File(data, entry.mode & 0o7777, entry.uid, entry.gid)
 
 
@@ -312,7 +341,17 @@ def _demultiplex(stream: bytes) -> bytes:
         (length,) = struct.unpack(">I", stream[position + 4 : position + 8])
         output.append(stream[position + 8 : position + 8 + length])
         position += 8 + length
-    return b"".join(output)[:_OUTPUT_LIMIT]
+    return b"".join(output)
+
+
+def _parsed(text: bytes, where: str, kind: type | tuple[type, ...]) -> t.Any:
+    try:
+        value = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError):
+        value = kind
+    if not isinstance(value, kind):
+        raise EngineUnavailable(f"{where} did not answer as a Docker engine does")
+    return value
 
 
 def _content_length(head: bytes) -> int | None:

@@ -242,7 +242,8 @@ def swap(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
     if code == _CONFLICT:
         raise Conflict(f"{name} was changed by somebody else at the same time")
     if code == _REFUSED:
-        raise NginxError(f"nginx refuses the new {name}, which was not put in place: {_words(output, new, snapshot.path)}")
+        words = _words(output.replace(new, snapshot.path).replace(wrapper, MAIN))
+        raise NginxError(f"nginx refuses the new {name}, which was not put in place: {words}")
     if code == _STUCK:
         raise NginxError(f"the new {name} cannot take the old one's place: {_words(output)}")
     if code == _BROKEN:
@@ -262,6 +263,11 @@ def load(engine: _client.Engine, snapshot: Snapshot) -> None:
         raise NotAnswering(f"nginx does not answer: {_words(output)}")
     if code:
         raise NginxError(f"nginx did not load {snapshot.path}: {_words(output)}")
+
+
+def answers(engine: _client.Engine, snapshot: Snapshot) -> bool:
+    """Whether nginx answers at all, whatever it has loaded. Raises EngineError."""
+    return _run(engine, snapshot, _ASK, str(_port(snapshot.text)), f"{_routes.PROBE_HEADER}: -", "gone", "/")[0] != _SILENT
 
 
 def is_loaded(engine: _client.Engine, snapshot: Snapshot) -> bool | None:
@@ -362,8 +368,7 @@ def _run(engine: _client.Engine, snapshot: Snapshot, script: str, *arguments: st
     return code, output.decode("utf-8", "replace")
 
 
-def _words(output: str, candidate: str = "", path: str = "") -> str:
-    """The lines of nginx's in one, with the candidate called by the name it was meant to get."""
-    text = output.replace(candidate, path) if candidate else output
-    lines = (_TIME_AND_PROCESS.sub("", line.strip()) for line in text.splitlines() if not _VERDICT.search(line))
+def _words(output: str) -> str:
+    """The lines of nginx's in one."""
+    lines = (_TIME_AND_PROCESS.sub("", line.strip()) for line in output.splitlines() if not _VERDICT.search(line))
     return " / ".join(line for line in lines if line) or "no reason given"

@@ -2,15 +2,16 @@
 """Keeps the WebSocket routes in Coolify's nginx, whatever happens to its container.
 
 The life of one event. Coolify updates itself and creates its container anew, from an image that knows nothing of the
-routes. The engine says ``create`` on the stream that `Agent.follow` waits on, under the container's own name or under a
-temporary one that compose gives it (fact 34). `Agent.take` reads http.conf out of the container that does not run yet,
-adds the routes by the same text logic that the Ansible module uses, and puts the file back: when nginx starts it finds
-them there (fact 27). The engine says ``start``, and `Agent.take` puts the container on the list of those to be looked
-at. `Agent.look` then asks the running nginx, in the container, whether it answers with the routes. While it does not
-answer it is asked again, more and more seldom. When it fails on them they are taken out at once, since Coolify coming
-up goes before our routes. When they are missing, because the agent was not there or was too late, they are put in, and
-loaded by ``nginx -s reload``, which ends no connection. What came of it goes to the state file, to systemd and, if
-anything was changed, to the journal as one line.
+routes. The engine says ``create`` on the stream that `Agent.follow` waits on, under the container's own name or under
+a temporary one that compose gives it (fact 34). `Agent.take` reads http.conf out of the container that does not run
+yet, adds the routes by the same text logic that the Ansible module uses, and puts the file back: when nginx starts it
+finds them there (fact 27). The engine says ``start``, and `Agent.take` puts the container on the list of those to be
+looked at. `Agent.look` then asks the running nginx, in the container, whether it answers with the routes. While it
+does not answer it is asked again, more and more seldom. When it fails on them they are taken out at once, since
+Coolify coming up goes before our routes, and are tried again once nginx answers without them. When they are missing,
+because the agent was not there or was too late, they are put in, and loaded by ``nginx -s reload``, which ends no
+connection. What came of it goes to the state file, to systemd and, if anything was changed, to the journal as one
+line.
 
 Nothing else wakes the agent but systemd's watchdog; it starts no process on the host, and writes nothing there but its
 state under /run.
@@ -82,9 +83,11 @@ class Agent:
         while True:
             try:
                 self.follow(cause)
-            except _client.EngineUnavailable as error:
-                was_connected = self._report.connected
-                self._report.disconnected(str(error))
+            except (_client.EngineError, LookupError, TypeError, ValueError, AttributeError) as error:
+                # The last four: what answers has the form of no engine that is known, and will not be better at once.
+                known = isinstance(error, _client.EngineError)
+                was_connected = known and self._report.connected
+                self._report.disconnected(str(error) if known else f"it answers in an unknown form, {error!r}")
                 pause = _RECONNECT_FIRST if was_connected else min(pause * 2, _RECONNECT_MOST)
             self._report.ready()
             self._report.alive()
@@ -142,8 +145,7 @@ class Agent:
         if action == "create":
             self._created(container, attributes)
         elif action in ("start", "unpause"):
-            if container not in self._given_up:
-                self._watched[container] = Watch(time.monotonic(), 0, "started")
+            self._watched[container] = Watch(time.monotonic(), 0, "started")
         elif action == "die":
             self._watched.pop(container, None)
             self._died(container, attributes.get("exitCode", ""))
@@ -187,15 +189,18 @@ class Agent:
     def look(self, container: str, watch: Watch) -> None:
         """One look at a container; it is looked at again later where nginx does not answer yet."""
         self._watched.pop(container, None)
-        kind = self._pass(container, watch.cause, late=watch.attempt >= _LATE)
+        withdrawn = container in self._given_up
+        kind = self._pass(container, watch.cause, late=watch.attempt >= _LATE, withdrawn=withdrawn)
         if kind in (healing.CURRENT, healing.MENDED, healing.LOADED, healing.UNNEEDED):
             self._proved.add(container)
+            self._given_up.discard(container)
             self._learn(container)
-            if kind in (healing.MENDED, healing.LOADED):
+            if kind in (healing.MENDED, healing.LOADED) and watch.attempt < _RETRY_LIMIT:
                 # Once more: what could not be asked yet, since its server was still starting, is known by then.
                 self._again(container, watch)
-        elif kind == healing.WITHDRAWN:
+        elif kind == healing.WITHDRAWN and not withdrawn:
             self._given_up.add(container)
+            self._again(container, watch)
         elif kind == healing.STARTING and watch.attempt < _RETRY_LIMIT:
             self._again(container, watch)
         elif kind == healing.STARTING:
@@ -205,8 +210,10 @@ class Agent:
         pause = min(_RETRY_FIRST * _RETRY_FACTOR**watch.attempt, _RETRY_MOST)
         self._watched[container] = Watch(time.monotonic() + pause, watch.attempt + 1, watch.cause)
 
-    def _pass(self, container: str, cause: str, late: bool = False) -> str:
-        return self._told(container, cause, lambda: healing.heal(self._engine, self._settings, container, late=late))
+    def _pass(self, container: str, cause: str, late: bool = False, withdrawn: bool = False) -> str:
+        return self._told(
+            container, cause, lambda: healing.heal(self._engine, self._settings, container, late=late, withdrawn=withdrawn)
+        )
 
     def _told(self, container: str, cause: str, work: t.Callable[[], healing.Outcome]) -> str:
         """Does the work and reports what came of it. Raises EngineUnavailable only if the engine itself is away."""

@@ -49,15 +49,20 @@ class Outcome(t.NamedTuple):
     prepared: Prepared | None = None
 
 
-def heal(engine: _client.Engine, settings: Settings, container: str, check: bool = False, late: bool = False) -> Outcome:
+def heal(
+    engine: _client.Engine, settings: Settings, container: str, check: bool = False, late: bool = False, withdrawn: bool = False
+) -> Outcome:
     """Brings one container's nginx to the settings; with `check` it only says how that would end.
 
-    `late`: the container has had all the time that its start-up needs. Raises EngineError and EngineUnavailable; all that
-    nginx or the file refuses is an outcome.
+    `late`: the container has had all the time that its start-up needs. `withdrawn`: it failed with the routes before,
+    so that they go in by way of an nginx that answers without them, and never into a container that does not run.
+    Raises EngineError and EngineUnavailable; all that nginx or the file refuses is an outcome.
     """
     inspected = engine.inspect(container)
     if inspected is None:
         return Outcome(GONE, f"there is no container {container}")
+    if withdrawn and not (inspected.get("State") or {}).get("Running"):
+        return Outcome(STARTING, "the routes wait for it to run without them")
     try:
         snapshot = _container.read(engine, inspected, settings.path)
         if _container.is_unrendered(snapshot):
@@ -68,10 +73,12 @@ def heal(engine: _client.Engine, settings: Settings, container: str, check: bool
         wanted = _container.wanted(engine, snapshot, settings.nginx)
     except _container.NotRendered as reason:
         return Outcome(STARTING, str(reason))
-    except (_container.NginxError, _routes.HttpConfError) as error:
+    except (_container.NginxError, _routes.HttpConfError, _client.TooLarge) as error:
         return Outcome(REFUSED, str(error))
     if not snapshot.running:
         outcome = _prepare(engine, inspected, snapshot, wanted, check)
+    elif withdrawn and not _container.answers(engine, snapshot):
+        outcome = Outcome(STARTING, "nginx does not answer yet, without the routes")
     elif wanted.changed:
         outcome = _mend(engine, snapshot, wanted, check)
     else:
@@ -95,7 +102,7 @@ def withdraw(engine: _client.Engine, settings: Settings, container: str, reason:
     try:
         snapshot = _container.read(engine, inspected, settings.path)
         stock = _http_conf.remove(snapshot.text)
-    except (_container.NginxError, _routes.HttpConfError) as error:
+    except (_container.NginxError, _routes.HttpConfError, _client.TooLarge) as error:
         return Outcome(REFUSED, str(error))
     if not stock.changed:
         return Outcome(REFUSED, reason)

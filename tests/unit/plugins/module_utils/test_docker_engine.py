@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import socket
@@ -178,6 +179,87 @@ def test_events_are_whole_however_they_are_cut(engine_at):
         release.set()
         with pytest.raises(docker_engine.EngineUnavailable):
             events.read(5)
+
+
+def endless(piece):
+    """An answer without an end; the client is to hang up on it."""
+
+    def reply(stream):
+        stream.write(b"HTTP/1.0 200 OK\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while True:
+                stream.write(piece)
+
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (endless(b" " * 65536), docker_engine.TooLarge),
+        (lambda stream: endless(b"X: y\r\n" * 8192)(stream), docker_engine.TooLarge),
+        (answer(b"[" * 100_000), docker_engine.EngineUnavailable),
+        (answer(b"[]"), docker_engine.EngineUnavailable),
+        (answer(b"7"), docker_engine.EngineUnavailable),
+        (answer(b"\xff\xfe"), docker_engine.EngineUnavailable),
+        (answer(b""), docker_engine.EngineUnavailable),
+    ],
+    ids=["endless", "endless lines", "deep", "a list", "a number", "no text", "nothing"],
+)
+def test_a_hostile_answer_is_no_answer(engine_at, reply, error):
+    _server, engine = engine_at({"GET /v1.41/containers/c/json": reply})
+    with pytest.raises(docker_engine.EngineError) as raised:
+        engine.inspect("c")
+    assert type(raised.value) is error
+
+
+def test_a_head_without_an_end_is_no_answer(engine_at):
+    def reply(stream):
+        with contextlib.suppress(OSError):
+            while True:
+                stream.write(b"X-More: of it\r\n" * 4096)
+
+    _server, engine = engine_at({"GET /v1.41/containers/c/json": reply})
+    with pytest.raises(docker_engine.EngineUnavailable, match="did not answer as a Docker engine"):
+        engine.inspect("c")
+
+
+def test_a_file_of_100_mb_is_refused_by_its_name(engine_at):
+    head = tarfile.TarInfo("http.conf")
+    head.size = 100 << 20
+
+    def reply(stream):
+        stream.write(b"HTTP/1.0 200 OK\r\n\r\n" + head.tobuf())
+        with contextlib.suppress(OSError):
+            for _number in range(1600):
+                stream.write(b"#" * 65536)
+
+    _server, engine = engine_at({"GET /v1.41/containers/c/archive": reply})
+    for read in (engine.read_file, engine.read_tree):
+        with pytest.raises(docker_engine.TooLarge, match=r"^/etc/nginx/http.conf in the container c is larger than 8 MiB$"):
+            read("c", "/etc/nginx/http.conf")
+
+
+def test_an_archive_that_is_none(engine_at):
+    _server, engine = engine_at({"GET /v1.41/containers/c/archive": answer(b"not a tar" * 200)})
+    with pytest.raises(docker_engine.EngineUnavailable, match="did not send /a"):
+        engine.read_file("c", "/a")
+
+
+@pytest.mark.parametrize(
+    ("piece", "words"), [(b"x" * 65536, "not one of a Docker engine"), (b"[1]\n", "did not answer"), (b"{\n", "did not answer")]
+)
+def test_a_hostile_event_stream_is_left(engine_at, piece, words):
+    _server, engine = engine_at({"GET /v1.41/events": endless(piece)})
+    with engine.events() as events, pytest.raises(docker_engine.EngineUnavailable, match=words):
+        while True:
+            events.read(2.0)
+
+
+def test_empty_lines_between_events_are_none(engine_at):
+    _server, engine = engine_at({"GET /v1.41/events": answer(b"\n" * 5000 + b'{"a": 1}\n' + b"\r\n" * 5000 + b'{"b": 2}\n')})
+    with engine.events() as events:
+        assert [events.read(2.0), events.read(2.0)] == [{"a": 1}, {"b": 2}]
 
 
 def test_nobody_at_the_socket(tmp_path):

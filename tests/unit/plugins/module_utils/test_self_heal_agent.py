@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -250,10 +251,31 @@ def test_routes_that_nginx_fails_with_are_taken_out_again(world):
     state = world.state()
     assert state["last_heal"]["outcome"] == "withdrawn"
     assert "I hate this" in state["refusals"][0]["reason"]
-    # The container restarts as it likes: nothing is tried with it again.
-    world.agent.take(event(world, "start"))
-    started(world, 60)
+    # It comes up without them: they are tried once, by the tested way, and nginx's own word for it stays.
+    world.container.boot()
+    for _second in range(60):
+        started(world, 1)
     assert world.container.http_conf.read_text() == STOCK
+    assert [one["reason"].count("I hate this") for one in world.state()["refusals"]] == [1, 1]
+    assert world.state()["heals"] == 2
+    asked = len(world.container.execs)
+    started(world, 60)
+    assert len(world.container.execs) == asked
+    # What was wrong with them has gone by the next start.
+    world.container.hates("nothing of it")
+    world.agent.take(event(world, "start"))
+    started(world)
+    assert world.container.http_conf.read_text() == world.treated
+
+
+def test_an_image_that_refuses_the_routes_at_every_start_is_no_news(world, capsys):
+    world.container.hates("^~ /app/")
+    for dummy in range(5):
+        world.agent.take(event(world, "start"))
+        started(world)
+        world.agent.take(event(world, "die", exitCode="0"))
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["refused"]
+    assert len(world.state()["refusals"]) == 1
 
 
 def test_a_file_that_somebody_broke_is_left_and_named(world):
@@ -302,6 +324,22 @@ def test_a_container_that_keeps_ending_gets_a_start_without_the_routes(world):
         world.agent.take(event(world, "die", exitCode="1"))
     assert world.container.http_conf.read_text() == STOCK
     assert "ended 2 times" in world.state()["refusals"][0]["reason"]
+    # As long as it does not run it stays without them, so that it cannot be the routes that end it.
+    world.agent.take(event(world, "start"))
+    started(world)
+    assert world.container.http_conf.read_text() == STOCK
+    world.agent.take(event(world, "die", exitCode="1"))
+    # Its database is up by now: the routes are back as soon as nginx has answered.
+    world.container.hush()
+    world.container.state = "running"
+    world.agent.take(event(world, "start"))
+    started(world)
+    assert world.container.http_conf.read_text() == STOCK
+    world.container.boot()
+    started(world, 1)
+    assert world.container.http_conf.read_text() == world.treated
+    assert world.state()["last_heal"]["outcome"] == "mended"
+    assert world.state()["refusals"] == []
 
 
 def test_an_answer_that_ends_with_its_container_does_not_end_the_count_of_its_deaths(world, monkeypatch):
@@ -372,6 +410,58 @@ def test_an_engine_error_about_one_container_is_no_end(world, monkeypatch):
     asked = len(world.container.execs)
     started(world, 600)
     assert len(world.container.execs) == asked
+
+
+def test_a_file_too_large_to_read_is_refused_at_once_and_named(world, monkeypatch):
+    def large(*_arguments):
+        raise world.package._client.TooLarge("/etc/nginx in the container c is larger than 8 MiB")
+
+    monkeypatch.setattr(world.engine, "read_tree", large)
+    world.agent.take(event(world, "start"))
+    started(world)
+    assert "larger than 8 MiB" in world.state()["refusals"][0]["reason"]
+    assert world.agent._watched == {}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{}, {"Actor": None}, {"Actor": {"ID": "1"}}, {"Actor": {"ID": "1", "Attributes": []}, "Action": "start", "timeNano": 1}],
+    ids=str,
+)
+def test_an_event_of_a_form_that_nobody_knows_is_waited_out(world, monkeypatch, odd, capsys):
+    class Enough(Exception):
+        pass
+
+    pauses = []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 4:
+            raise Enough
+
+    monkeypatch.setattr(world.package.agent.time, "sleep", sleep)
+    monkeypatch.setattr(world.agent, "follow", lambda _cause: world.agent.take(odd))
+    with pytest.raises(Enough):
+        world.agent.run()
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > pauses[0]
+    assert "answers in an unknown form" in world.state()["status"]
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_a_fault_of_the_service_itself_is_followed_by_a_pause(package, tmp_path):
+    """systemd starts it again after 100 ms, whatever ended it."""
+    main = tmp_path / "__main__.py"
+    main.write_text((AGENT.parent / "__main__.py").read_text().replace("PAUSE_AFTER_FAULT = 10.0", "PAUSE_AFTER_FAULT = 600"))
+    (tmp_path / "coolify_websocket").symlink_to(Path(package.agent.__file__).parent)
+    command = [sys.executable, "-IBS", str(tmp_path)]
+    once = subprocess.run([*command, "--once"], capture_output=True, text=True, check=False, timeout=60)
+    assert (once.returncode, "config.json" in once.stderr) == (1, True)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as service:
+        assert any("config.json" in line for line in iter(service.stderr.readline, ""))
+        with pytest.raises(subprocess.TimeoutExpired):
+            service.wait(0.5)
+        service.kill()
 
 
 def test_counts_go_on_over_a_restart_of_the_service(world, tmp_path):
