@@ -40,6 +40,10 @@ options:
         description: Permission bits, as an octal number in quotes.
         type: str
         default: '0644'
+      create_only:
+        description: The service itself writes into the file; O(files[].content) is only what it is made with.
+        type: bool
+        default: false
   unit:
     description: Name of the unit.
     type: str
@@ -102,6 +106,7 @@ def main() -> None:
                     "path": {"type": "path", "required": True},
                     "content": {"type": "str", "required": True},
                     "mode": {"type": "str", "default": "0644"},
+                    "create_only": {"type": "bool", "default": False},
                 },
             },
             "unit": {"type": "str", "default": "coolify-websocket.service"},
@@ -140,7 +145,7 @@ def wanted_files(entries: list[dict[str, t.Any]]) -> list[_service.Wanted]:
             mode = int(entry["mode"], 8)
         except ValueError as error:
             raise ValueError(f"files: mode {entry['mode']!r} must be an octal number in quotes, as '0644'") from error
-        files.append(_service.Wanted(entry["path"], entry["content"], mode))
+        files.append(_service.Wanted(entry["path"], entry["content"], mode, entry["create_only"]))
     return files
 
 

@@ -83,7 +83,7 @@ class Bench:
 
 def _served_lately(watch: Watch) -> bool:
     lately = time.monotonic() - 0.5
-    return bool(watch.answers(lately)) and not watch.without_routes(lately)
+    return {one.route for one in watch.answers(lately)} == {"terminal", "app"} and not watch.without_routes(lately)
 
 
 def recreations(bench: Bench) -> list[Figure]:

@@ -13,6 +13,7 @@ import pytest
 from conftest import ROOT
 from coolify_host import HTTP_CONF, PORT, SCRIPT, UNIT
 from coolify_sockets import Watch, ask, both_served, gap
+from prometheus_client.parser import text_string_to_metric_families
 
 # Ends the agent's connections to the engine from outside, by copies of its own descriptors: pidfd_getfd(2).
 _CUT_CONNECTIONS = """
@@ -252,6 +253,60 @@ def test_a_container_that_ends_again_and_again(coolify):
     coolify.wait("it was started often", lambda: coolify.inspect()["RestartCount"] >= 5, 60)
     coolify.wait("the agent has given up", lambda: coolify.state()["refusals"], 30)
     assert coolify.state()["heals"] - before["heals"] <= 2
+
+
+# Ends with 1 at its first three starts, as one does whose database is not up yet.
+_LATE_DATABASE = """#!/bin/sh
+starts=$(($(cat /tmp/starts 2>/dev/null || echo 0) + 1))
+echo $starts > /tmp/starts
+[ $starts -gt 3 ] || exit 1
+exec /usr/local/bin/start-coolify
+"""
+
+
+def test_a_container_that_ends_until_its_database_is_up(coolify):
+    script = f"printf %s {shlex.quote(_LATE_DATABASE)} > /usr/local/bin/late && chmod 755 /usr/local/bin/late"
+    derived = coolify.derive(coolify.version, "late", script, entrypoint="/usr/local/bin/late")
+    since = coolify.clock()
+    coolify.remove_coolify()
+    coolify.create_coolify(derived)
+    coolify.wait("the page is served", lambda: ask(coolify.address, PORT, "page") == 200, 60)
+    assert coolify.inspect()["RestartCount"] == 3
+    coolify.wait("both routes are served", lambda: served(coolify), 10)
+    coolify.wait("the refusal is history", lambda: coolify.state()["refusals"] == [], 30)
+    outcomes = [entry["COOLIFY_WEBSOCKET_OUTCOME"] for entry in coolify.journal(since)]
+    assert outcomes == ["prepared", "withdrawn", "mended"]
+
+
+def test_killed_however_often_it_is_back_at_once(coolify):
+    for _number in range(15):
+        agent = coolify.agent_pid()
+        coolify.shell(f"systemctl kill -s KILL {UNIT}")
+        killed = time.monotonic()
+        coolify.wait("it is back", lambda before=agent: coolify.agent_pid() not in (0, before), 10)
+        assert time.monotonic() - killed < 2.0
+    coolify.wait("it has looked at all", lambda: coolify.state()["last_check"]["cause"] == "start of the service", 20)
+
+
+def metrics(coolify):
+    # As node_exporter reads it, which is not root.
+    text = coolify.shell("setpriv --reuid nobody --clear-groups cat /var/lib/prometheus/node-exporter/coolify_websocket.prom")
+    families = list(text_string_to_metric_families(text))
+    assert all(family.documentation and family.type in ("gauge", "counter") for family in families)
+    return {sample.name[len("coolify_websocket_"):]: sample.value for family in families for sample in family.samples}
+
+
+def test_metrics_tell_what_the_state_tells(coolify):
+    take_routes_out(coolify)
+    heals = metrics(coolify)["heals_total"]
+    coolify.shell(f"systemctl restart {UNIT}")
+    found = metrics(coolify)
+    assert found.pop("last_check_timestamp_seconds") == coolify.state()["last_check"]["seconds"]
+    assert found == {"up": 1, "docker_connected": 1, "routes_in_place": 1, "heals_total": heals + 1, "refusals": 0}
+    coolify.shell(f"systemctl stop {UNIT}")
+    assert metrics(coolify)["up"] == 0
+    coolify.shell(f"systemctl start {UNIT}")
+    assert metrics(coolify)["up"] == 1
 
 
 def test_a_clean_stop_within_two_seconds(coolify):

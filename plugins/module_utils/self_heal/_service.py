@@ -22,11 +22,15 @@ class ServiceError(Exception):
 
 
 class Wanted(t.NamedTuple):
-    """A file by its absolute path: text and permission bits. All of them belong to root."""
+    """A file by its absolute path: text and permission bits. All of them belong to root.
+
+    With `create_only` the text is the first one alone: the service itself writes into the file.
+    """
 
     path: str
     content: str
     mode: int
+    create_only: bool = False
 
 
 class UnitState(t.NamedTuple):
@@ -75,26 +79,33 @@ class Service:
         changes = []
         for file in files:
             before = self._read(file.path)
-            if cut or before != file.content or self._mode(file.path) != file.mode:
-                changes.append(Change(file.path, before, file.content))
-        strays = sorted(path for path in self._within(self._folder) if path not in wanted)
-        return changes + [Change(path, self._read(path), None) for path in strays]
+            content = before if file.create_only and before is not None else file.content
+            if cut or before != content or self._mode(file.path) != file.mode:
+                changes.append(Change(file.path, before, content))
+        strays = dict.fromkeys(self._within(self._folder))
+        left = {path: original for path, original in {**strays, **self._memory()["files"]}.items() if path not in wanted}
+        return changes + [
+            Change(path, self._read(path), None if original is None else str(original["text"]))
+            for path, original in sorted(left.items())
+        ]
 
     def install(self, files: t.Sequence[Wanted], changes: t.Sequence[Change], state: UnitState) -> None:
         """Brings files and unit to what is wanted; returns when the service says that it is ready."""
         for file in files:
             _durable.refuse_link(self._at(file.path))
-        if self._kept.load() is None:
-            self._kept.remember(self._before(files, state))
+        memory = self._with(files, state)
+        if memory != self._kept.load():
+            self._kept.remember(memory)
         self._kept.begin()
         modes = {file.path: file.mode for file in files}
         for change in changes:
             target = self._at(change.path)
-            if change.after is None:
-                _durable.remove(target)
-            else:
+            if change.path in modes:
                 os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
-                _durable.write(target, change.after.encode("utf-8", "surrogateescape"), modes[change.path])
+                _durable.write(target, str(change.after).encode("utf-8", "surrogateescape"), modes[change.path])
+            else:
+                # Of no use any longer: its place was moved, or it is a stray.
+                _kept.give_back(target, memory["files"].pop(change.path, None))
         self._drop_empty(self._folder)
         if state.stale or any(change.path.endswith(self._unit) for change in changes):
             self._systemctl("daemon-reload")
@@ -102,6 +113,8 @@ class Service:
             self._systemctl("enable", self._unit)
         if changes or not state.active:
             self._systemctl("restart", self._unit)
+        if memory != self._kept.load():
+            self._kept.remember(memory)
         self._kept.done()
 
     def removal(self, files: t.Sequence[Wanted]) -> list[Change]:
@@ -124,7 +137,7 @@ class Service:
         self._kept.forget()
 
     def _give_back(self, files: t.Sequence[Wanted], state: UnitState) -> None:
-        memory = self._kept.load() or {"folders": [], "enabled": False}
+        memory = self._memory()
         for path in self._way_back(files):
             _durable.refuse_link(self._at(path))
         self._kept.begin()
@@ -148,27 +161,36 @@ class Service:
         if memory["enabled"]:
             self._systemctl("enable", self._unit)
 
-    def _before(self, files: t.Sequence[Wanted], state: UnitState) -> dict[str, t.Any]:
-        originals = {}
-        folders: list[str] = []
+    def _memory(self) -> dict[str, t.Any]:
+        """What each file's place held, None for nothing; the folders that were not there; whether the unit was enabled."""
+        return self._kept.load() or {"files": {}, "folders": [], "enabled": False}
+
+    def _with(self, files: t.Sequence[Wanted], state: UnitState) -> dict[str, t.Any]:
+        """The memory with all of these files in it."""
+        memory = self._memory()
+        first = not memory["files"]
         for file in files:
+            if file.path in memory["files"] or file.path.startswith(self._folder + "/"):
+                continue
             picture = _kept.picture(self._at(file.path))
-            if picture is not None and not file.path.startswith(self._folder + "/"):
-                originals[file.path] = picture
-            missing = []
+            # What names our folder is ours, of a run whose memory was lost.
+            memory["files"][file.path] = None if picture is None or self._folder in picture["text"] else picture
             folder = os.path.dirname(file.path)
-            while not os.path.isdir(self._at(folder)) and folder not in folders:
+            missing = []
+            while not os.path.isdir(self._at(folder)) and folder not in memory["folders"]:
                 missing.append(folder)
                 folder = os.path.dirname(folder)
-            folders += reversed(missing)
-        return {"files": originals, "folders": folders, "enabled": bool(originals) and state.enabled}
+            memory["folders"] += reversed(missing)
+        if first:
+            memory["enabled"] = any(memory["files"].values()) and state.enabled
+        return memory
 
     def _way_back(self, files: t.Sequence[Wanted]) -> dict[str, dict[str, t.Any] | None]:
         """What is to be in each file's place, by path."""
         kept = self._kept.load()
         within = dict.fromkeys(self._within(self._folder))
         if kept is not None:
-            return {**within, **dict.fromkeys(file.path for file in files), **kept["files"]}
+            return {**within, **kept["files"]}
         # Never installed, or given back, so that the guide's files stay; or the memory was lost: ours name the folder.
         return {**within, **{file.path: None for file in files if self._folder in (self._read(file.path) or "")}}
 

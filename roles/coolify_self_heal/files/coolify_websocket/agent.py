@@ -261,7 +261,7 @@ class Agent:
 def serve(settings: Settings) -> int:
     """The service. Ends with 0 when it is told to."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
-    report = Report(os.environ.get("RUNTIME_DIRECTORY"))
+    report = Report(os.environ.get("RUNTIME_DIRECTORY"), settings.metrics)
     heartbeat = int(os.environ.get("WATCHDOG_USEC", 60_000_000)) / 1e6 / 2
     try:
         Agent(_client.Engine(settings.docker_socket, _TIMEOUT), settings, report, heartbeat).run()

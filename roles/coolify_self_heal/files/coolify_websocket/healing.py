@@ -61,10 +61,10 @@ def heal(
     inspected = engine.inspect(container)
     if inspected is None:
         return Outcome(GONE, f"there is no container {container}")
-    if withdrawn and not (inspected.get("State") or {}).get("Running"):
-        return Outcome(STARTING, "the routes wait for it to run without them")
     try:
         snapshot = _container.read(engine, inspected, settings.path)
+        if withdrawn and not snapshot.running:
+            return Outcome(STARTING, "the routes wait for it to run without them")
         if _container.is_unrendered(snapshot):
             # For a moment of every start the file is empty: what renders it has opened it, and not written yet.
             if late and not check:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 import typing as t
 
@@ -16,11 +17,18 @@ _REMEMBERED_REFUSALS = 10
 
 INFO, WARNING = 6, 4
 
+# Where the unit has opened the metrics' file for us: in its folder we could not make one ourselves.
+_METRICS = 1
+
 
 class Report:
-    """Keeps the state file in `folder` (None: keeps none) and speaks to systemd where it was started by it."""
+    """Keeps the state file in `folder` (None: keeps none) and speaks to systemd where it was started by it.
 
-    def __init__(self, folder: str | None) -> None:
+    With `metrics` the standard output is a file for Prometheus' node_exporter.
+    """
+
+    def __init__(self, folder: str | None, metrics: bool = False) -> None:
+        self._metrics = metrics
         self._file = None if folder is None else os.path.join(folder, "state.json")
         self._state: dict[str, t.Any] = {
             "status": "starting",
@@ -38,7 +46,8 @@ class Report:
         """A pass over a container has ended."""
         now = _now()
         short = container[:12]
-        self._state["last_check"] = {"at": now, "container": short, "cause": cause, "outcome": outcome.kind}
+        checked = {"at": now, "seconds": int(time.time()), "container": short, "cause": cause, "outcome": outcome.kind}
+        self._state["last_check"] = checked
         self._state["foreign"] = [location._asdict() for location in outcome.foreign]
         if outcome.kind in healing.CHANGED:
             milliseconds = round(seconds * 1000)
@@ -88,13 +97,14 @@ class Report:
 
     def stopping(self) -> None:
         _notify("STOPPING=1")
+        self._measure(up=False)
 
     def log(self, priority: int, message: str, **fields: object) -> None:
-        """One journal entry with its fields, or one line where there is no journal."""
+        """One journal entry with its fields, or one line on standard error where there is no journal."""
         entry = {"MESSAGE": message, "PRIORITY": str(priority), "SYSLOG_IDENTIFIER": "coolify-websocket"}
         entry.update((f"COOLIFY_WEBSOCKET_{name.upper()}", str(value)) for name, value in fields.items())
         if "JOURNAL_STREAM" not in os.environ or not _send(_JOURNAL, _journal_entry(entry)):
-            print(message, flush=True)
+            print(message, file=sys.stderr, flush=True)
 
     def _say(self, status: str, connected: bool) -> None:
         self._state.update(status=status, connected=connected)
@@ -121,7 +131,29 @@ class Report:
         except (OSError, ValueError, KeyError, TypeError):
             pass
 
+    def _measure(self, up: bool) -> None:
+        """All of the metrics in one write, always of the same length: who reads them meanwhile reads them whole."""
+        if not self._metrics:
+            return
+        check = self._state["last_check"] or {}
+        in_place = up and self._state["connected"] and check.get("outcome") in healing.IN_PLACE
+        values = {
+            "up": up,
+            "docker_connected": self._state["connected"],
+            "routes_in_place": in_place,
+            "heals_total": self._state["heals"],
+            "refusals": len(self._state["refusals"]),
+            "last_check_timestamp_seconds": check.get("seconds", 0),
+        }
+        lines = []
+        for name, value in values.items():
+            lines.append(f"# HELP coolify_websocket_{name} {_METRIC_WORDS[name]}")
+            lines.append(f"# TYPE coolify_websocket_{name} {'counter' if name.endswith('_total') else 'gauge'}")
+            lines.append(f"coolify_websocket_{name} {int(value):<20d}")
+        os.pwrite(_METRICS, "".join(f"{line}\n" for line in lines).encode("ascii"), 0)
+
     def _write(self) -> None:
+        self._measure(up=True)
         if self._file is None:
             return
         temporary = self._file + ".new"
@@ -130,6 +162,15 @@ class Report:
             os.fchmod(target.fileno(), 0o644)
         os.replace(temporary, self._file)
 
+
+_METRIC_WORDS = {
+    "up": "Whether the service runs.",
+    "docker_connected": "Whether the Docker engine answered last time.",
+    "routes_in_place": "Whether the routes were in place at the last check.",
+    "heals_total": "How often the routes were put in, loaded or taken out since the host's start.",
+    "refusals": "How many reasons there are now for which the routes are not in place.",
+    "last_check_timestamp_seconds": "When a container was last looked at, in Unix time.",
+}
 
 _WORDS = {
     healing.CURRENT: "the routes are in place",

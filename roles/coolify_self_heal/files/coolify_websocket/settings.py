@@ -10,12 +10,13 @@ from .nginx import _http_conf, _routes
 
 
 class Settings(t.NamedTuple):
-    """`nginx` is what the user sets of the routes."""
+    """`nginx` is what the user sets of the routes; `metrics` whether standard output is the metrics' file."""
 
     container: str
     nginx: _routes.Settings
     docker_socket: str
     path: str = _http_conf.PATH
+    metrics: bool = False
 
 
 def load(path: str) -> Settings:

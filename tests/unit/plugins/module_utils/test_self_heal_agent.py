@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import os
 import subprocess
 import sys
 import types
@@ -274,7 +275,7 @@ def test_an_image_that_refuses_the_routes_at_every_start_is_no_news(world, capsy
         world.agent.take(event(world, "start"))
         started(world)
         world.agent.take(event(world, "die", exitCode="0"))
-    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["refused"]
+    assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == ["refused"]
     assert len(world.state()["refusals"]) == 1
 
 
@@ -325,10 +326,12 @@ def test_a_container_that_keeps_ending_gets_a_start_without_the_routes(world):
     assert world.container.http_conf.read_text() == STOCK
     assert "ended 2 times" in world.state()["refusals"][0]["reason"]
     # As long as it does not run it stays without them, so that it cannot be the routes that end it.
-    world.agent.take(event(world, "start"))
-    started(world)
-    assert world.container.http_conf.read_text() == STOCK
-    world.agent.take(event(world, "die", exitCode="1"))
+    for state in ("exited", "restarting"):
+        world.container.state = state
+        world.agent.take(event(world, "start"))
+        started(world)
+        assert world.container.http_conf.read_text() == STOCK
+        world.agent.take(event(world, "die", exitCode="1"))
     # Its database is up by now: the routes are back as soon as nginx has answered.
     world.container.hush()
     world.container.state = "running"
@@ -375,7 +378,7 @@ def test_routes_taken_out_are_one_line_in_the_journal(world, capsys):
     world.container.http_conf.write_text(world.treated)
     world.agent.take(event(world, "start"))
     started(world)
-    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["withdrawn"]
+    assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == ["withdrawn"]
     assert len(world.state()["refusals"]) == 1
 
 
@@ -446,7 +449,7 @@ def test_an_event_of_a_form_that_nobody_knows_is_waited_out(world, monkeypatch, 
     assert pauses == sorted(pauses)
     assert pauses[-1] > pauses[0]
     assert "answers in an unknown form" in world.state()["status"]
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_a_fault_of_the_service_itself_is_followed_by_a_pause(package, tmp_path):
@@ -462,6 +465,33 @@ def test_a_fault_of_the_service_itself_is_followed_by_a_pause(package, tmp_path)
         with pytest.raises(subprocess.TimeoutExpired):
             service.wait(0.5)
         service.kill()
+
+
+def test_metrics_are_whole_at_every_moment(world, tmp_path, monkeypatch):
+    target = (tmp_path / "coolify.prom").open("w+")
+    monkeypatch.setattr(world.package.report, "_METRICS", target.fileno())
+    report = world.package.report.Report(None, metrics=True)
+    outcome = world.package.healing.Outcome
+
+    def values():
+        lines = (tmp_path / "coolify.prom").read_text().splitlines()
+        return {name[len("coolify_websocket_"):]: int(value) for name, value in map(str.split, lines[2::3])}
+
+    report.no_container("coolify")
+    size = os.fstat(target.fileno()).st_size
+    assert values() == {
+        "up": 1, "docker_connected": 1, "routes_in_place": 0, "heals_total": 0, "refusals": 0, "last_check_timestamp_seconds": 0
+    }
+    report.passed("c" * 64, "started", outcome(world.package.healing.MENDED, "missing"), 0.1)
+    found = values()
+    assert found.pop("last_check_timestamp_seconds") > 1_700_000_000
+    assert found == {"up": 1, "docker_connected": 1, "routes_in_place": 1, "heals_total": 1, "refusals": 0}
+    report.passed("c" * 64, "started", outcome(world.package.healing.REFUSED, "no"), 0.1)
+    assert (values()["routes_in_place"], values()["refusals"]) == (0, 1)
+    report.stopping()
+    assert (values()["up"], values()["routes_in_place"]) == (0, 0)
+    assert os.fstat(target.fileno()).st_size == size
+    target.close()
 
 
 def test_counts_go_on_over_a_restart_of_the_service(world, tmp_path):

@@ -100,6 +100,38 @@ def test_a_changed_file_restarts_and_a_stray_one_goes(service, systemd, tmp_path
     assert systemd.asked == ["restart"]
 
 
+MOVED = "/srv/apply-websocket.sh"
+
+
+def test_a_file_whose_place_was_moved_goes_and_what_was_there_comes_back(service, tmp_path):
+    for place in (SCRIPT, MOVED):
+        (tmp_path / place[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place[1:]).write_text(f"theirs at {place}\n")
+    before = snapshot(tmp_path)
+    install(service)
+    moved = [*FILES[:2], FILES[2]._replace(path=MOVED)]
+    assert install(service, moved) == [MOVED, SCRIPT]
+    assert (tmp_path / SCRIPT[1:]).read_text() == f"theirs at {SCRIPT}\n"
+    assert service.differences(moved) == []
+    service.remove(moved, True, service.unit_state())
+    assert snapshot(tmp_path) == before
+
+
+def test_what_the_service_writes_into_a_file_of_its_own_stays(service, tmp_path):
+    before = snapshot(tmp_path)
+    metrics = self_heal_service.Wanted("/var/metrics/coolify.prom", "", 0o644, create_only=True)
+    install(service, [*FILES, metrics])
+    (tmp_path / "var/metrics/coolify.prom").write_text("up 1\n")
+    assert service.differences([*FILES, metrics]) == []
+    install(service, [*FILES, metrics._replace(mode=0o600)])
+    assert (tmp_path / "var/metrics/coolify.prom").read_text() == "up 1\n"
+    # Not wanted any longer: nobody is told stale figures.
+    assert install(service) == [metrics.path]
+    assert not (tmp_path / "var/metrics/coolify.prom").exists()
+    service.remove(FILES, True, service.unit_state())
+    assert snapshot(tmp_path) == before
+
+
 @pytest.mark.parametrize(("lost", "asked"), [("active", ["restart"]), ("enabled", ["enable"])])
 def test_a_unit_that_was_stopped_or_disabled_comes_back(service, systemd, lost, asked):
     install(service)
