@@ -112,6 +112,90 @@ def test_docker_away_is_waited_for(coolify):
     coolify.wait("both routes are served", lambda: served(coolify), 60)
 
 
+def test_docker_stands_still_for_half_a_minute(coolify):
+    agent = coolify.agent_pid()
+    coolify.remove_coolify()
+    with Watch(coolify.address, PORT) as watch:
+        # The agent is asking about the new container when the engine stops answering.
+        coolify.create_coolify(coolify.version)
+        coolify.shell("systemctl kill -s STOP --kill-whom=main docker")
+        time.sleep(33)
+        coolify.shell("systemctl kill -s CONT --kill-whom=main docker")
+        coolify.wait("the agent is connected", lambda: coolify.state()["connected"], 20)
+        watch_until_served(coolify)
+    assert gap(watch.answers()) <= 45.0
+    assert coolify.agent_pid() == agent
+
+
+def test_dockers_socket_is_another_one(coolify):
+    agent = coolify.agent_pid()
+    coolify.shell("systemctl stop docker.service docker.socket && rm -f /run/docker.sock && systemctl start docker.socket docker")
+    coolify.wait("the agent is connected", lambda: coolify.state()["connected"], 20)
+    coolify.wait("both routes are served", lambda: served(coolify), 60)
+    coolify.remove_coolify()
+    coolify.create_coolify(coolify.version)
+    coolify.wait("both routes are served", lambda: served(coolify), 30)
+    assert coolify.agent_pid() == agent
+
+
+def test_docker_restarted_while_coolify_is_created(coolify):
+    agent = coolify.agent_pid()
+    for moment in (0.0, 0.3, 0.6):
+        coolify.remove_coolify()
+        # The client is cut off with its engine, as somebody's terminal would be.
+        up = f"LATEST_IMAGE={coolify.version} {coolify.compose()} up -d --no-deps --pull never coolify"
+        coolify.shell(f"({up} >/dev/null 2>&1 &); sleep {moment}; systemctl restart docker")
+        coolify.create_coolify(coolify.version)
+        coolify.wait("both routes are served", lambda: served(coolify), 60)
+    assert coolify.agent_pid() == agent
+
+
+def test_a_creation_anew_that_is_cut(coolify):
+    for moment in (0.2, 0.6, 1.2):
+        up = f"LATEST_IMAGE={coolify.version} {coolify.compose()} up -d --no-deps --force-recreate --pull never coolify"
+        # By compose's own process: it leaves behind what it had come to, under whatever names.
+        coolify.attempt(f"timeout -s KILL {moment} {up}")
+        coolify.create_coolify(coolify.version)
+        coolify.wait("both routes are served", lambda: served(coolify), 60)
+        assert coolify.shell("docker ps -a --format '{{.Names}}' | grep coolify$").split().count("coolify") == 1
+
+
+def test_two_containers_of_the_name_for_a_moment(coolify):
+    old = f"{coolify.inspect()['Id'][:12]}_coolify"
+    image = coolify.inspect()["Config"]["Image"]
+    coolify.shell(f"docker rename coolify {old}")
+    try:
+        # The one that runs has the name that compose gives it meanwhile; the next one is there beside it.
+        coolify.shell(f"docker create --name coolify --label com.docker.compose.service=coolify {image}")
+        coolify.wait("the new one has the routes", lambda: coolify.state()["last_heal"]["outcome"] == "prepared", 10)
+        assert coolify.state()["last_heal"]["container"] in coolify.inspect()["Id"]
+        coolify.shell(f"docker exec {old} nginx -s reload")
+        assert served(coolify)
+    finally:
+        coolify.shell(f"docker rm -f coolify; docker rename {old} coolify")
+    coolify.shell(f"systemctl restart {UNIT}")
+    assert coolify.state()["last_check"]["container"] in coolify.inspect()["Id"]
+    assert coolify.state()["refusals"] == []
+
+
+def test_a_file_too_large_to_be_one(coolify):
+    agent = coolify.agent_pid()
+    large = f"cp {HTTP_CONF} /tmp/sound && head -c 100M /dev/zero | tr '\\0' '#' > {HTTP_CONF}"
+    coolify.shell(f"docker exec coolify sh -c {shlex.quote(large)}")
+    try:
+        coolify.shell("docker pause coolify && docker unpause coolify")
+        coolify.wait("the agent says so", lambda: coolify.state()["refusals"], 30)
+        assert "larger than 8 MiB" in coolify.state()["refusals"][-1]["reason"]
+        code, words = coolify.attempt(SCRIPT)
+        assert (code, "larger than 8 MiB" in words) == (1, True)
+        peak = int(coolify.shell(f"awk '/VmHWM/ {{print $2}}' /proc/{agent}/status"))
+        assert peak < 48 * 1024
+        assert coolify.agent_pid() == agent
+    finally:
+        coolify.shell(f"docker exec coolify sh -c 'cat /tmp/sound > {HTTP_CONF}'")
+    assert "current" in coolify.shell(SCRIPT)
+
+
 def test_a_boot_with_the_containers_in_this_order(coolify, order):
     names = " ".join(order)
     coolify.shell(f"docker update --restart=no {names}")
