@@ -43,6 +43,11 @@ class CoolifyHost:
             raise AssertionError(f"{self.name}: {script} → {code}\n{output}")
         return output
 
+    def ask(self, script: str) -> str:
+        """The output of a short script that always has one: the engine around the lab loses it when it is very busy."""
+        outputs = (self.shell(script) for _attempt in range(10))
+        return next((output for output in outputs if output.strip()), "")
+
     def python(self, source: str, *arguments: object) -> str:
         """A Python program, run by the host's own Python."""
         return self.shell(shlex.join(["python3", "-c", source, *map(str, arguments)]))
@@ -59,14 +64,10 @@ class CoolifyHost:
 
     def state(self) -> dict[str, t.Any]:
         """The agent's state file."""
-        text = ""
-        # The engine that stands around the lab loses the output of so short a command when it is very busy.
-        for _attempt in range(10):
-            text = text or self.shell("cat /run/coolify-websocket/state.json")
-        return json.loads(text)
+        return json.loads(self.ask("cat /run/coolify-websocket/state.json"))
 
     def agent_pid(self) -> int:
-        return int(self.shell(f"systemctl show -p MainPID --value {UNIT}"))
+        return int(self.ask(f"systemctl show -p MainPID --value {UNIT}"))
 
     def journal(self, since: str) -> list[dict[str, str]]:
         """The agent's structured entries since a time that `clock` gave."""
@@ -81,7 +82,7 @@ class CoolifyHost:
     # The containers.
 
     def inspect(self, container: str = "coolify") -> dict[str, t.Any]:
-        return json.loads(self.shell(f"docker inspect {container}"))[0]
+        return json.loads(self.ask(f"docker inspect {container}"))[0]
 
     def http_conf(self) -> str:
         return self.shell(f"docker exec coolify cat {HTTP_CONF}")

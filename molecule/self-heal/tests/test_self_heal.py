@@ -374,7 +374,7 @@ def test_killed_however_often_it_is_back_at_once(coolify):
 
 def metrics(coolify):
     # As node_exporter reads it, which is not root.
-    text = coolify.shell("setpriv --reuid nobody --clear-groups cat /var/lib/prometheus/node-exporter/coolify_websocket.prom")
+    text = coolify.ask("setpriv --reuid nobody --clear-groups cat /var/lib/prometheus/node-exporter/coolify_websocket.prom")
     families = list(text_string_to_metric_families(text))
     assert all(family.documentation and family.type in ("gauge", "counter") for family in families)
     return {sample.name[len("coolify_websocket_"):]: sample.value for family in families for sample in family.samples}

@@ -122,8 +122,8 @@ class Reader:
         total = 0
         while True:
             final, frame = self._frame()
-            # Counted with their header, so that not even an endless run of empty frames goes on for ever.
-            total += len(frame.payload) + 2
+            # Each counts at least so much that a run of empty ones ends by their number, before it ends by the clock.
+            total += max(len(frame.payload), 64)
             if total > PAYLOAD_LIMIT:
                 raise ProtocolError(FRAME_TOO_LARGE)
             if frame.opcode == CLOSE:
