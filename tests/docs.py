@@ -39,15 +39,17 @@ def diagnoses() -> str:
     lines = [
         "# Diagnoses",
         "",
-        "Every fault that `selfhosted.coolify.verify` and the module `websocket_info` can name. Generated from",
+        "Every fault that `selfhosted.coolify.verify` and the module `websocket_info` can name, and every reason why something",
+        "was not looked at: its `ok` is `?` in the table, and it fails a run only with `coolify_verify_strict`. Generated from",
         "`plugins/module_utils/verify/_diagnosis.py` by `make docs`.",
         "",
         "| id | hop | cause | next step |",
         "|---|---|---|---|",
     ]
     for identifier, entry in _diagnosis.TABLE.items():
-        cells = " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in entry)
-        lines.append(f'| <a id="{identifier.lower()}"></a>`{identifier}` | {cells} |')
+        cells = " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in entry[:3])
+        doubt = "" if entry.fault else " (not looked at)"
+        lines.append(f'| <a id="{identifier.lower()}"></a>`{identifier}`{doubt} | {cells} |')
     return "\n".join(lines) + "\n"
 
 

@@ -13,6 +13,7 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible.utils.helpers import pct_to_int
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _hops, _table
 
@@ -28,16 +29,18 @@ class ActionModule(ActionBase):
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         _checked, options = self.validate_argument_spec(
             {
-                "hosts": {"type": "list", "elements": "str", "required": True},
+                "hosts": {"type": "list", "elements": "str"},
                 "results": {"type": "list", "elements": "dict", "required": True},
                 "path": {"type": "str"},
             }
         )
         known = {found["host"]: found for found in options["results"]}
         # A host that fell out of the play has left no result.
-        hosts = [known.get(name) or _hops.ended(name, "CWT-103") for name in options["hosts"]]
-        rows = [row for host in hosts for row in host["rows"]]
-        for line in self._heads(hosts) + _table.lines(rows):
+        shown, kept = self._batch(task_vars or {}) if options["hosts"] is None else (options["hosts"], options["hosts"])
+        hosts = [known.get(name) or _hops.ended(name, "CWT-103") for name in kept]
+        table = [host for host in hosts if host["host"] in shown]
+        rows = [row for host in table for row in host["rows"]]
+        for line in self._heads(table) + _table.lines(rows):
             colour = {True: C.COLOR_OK, False: C.COLOR_ERROR, None: None}[line.ok]
             display.display(line.text, color=colour)
         report = {
@@ -49,6 +52,21 @@ class ActionModule(ActionBase):
             _write(os.path.expanduser(options["path"]), report)
         result.update(changed=False, ok=report["ok"])
         return result
+
+    def _batch(self, task_vars: dict[str, t.Any]) -> tuple[list[str], list[str]]:
+        """The hosts to show and those to keep, of a play that goes by `serial`.
+
+        Each batch shows its own, those that fell out of it included, and the last one the whole fleet.
+        """
+        hosts = task_vars["ansible_play_hosts_all"]
+        position = hosts.index(task_vars["inventory_hostname"])
+        sizes = list(self._task.get_play().serial) or [0]
+        start = end = 0
+        while end <= position:
+            start, size = end, pct_to_int(sizes[0], len(hosts))
+            end = min(start + size, len(hosts)) if size > 0 else len(hosts)
+            sizes = sizes[1:] or sizes
+        return hosts[0 if end == len(hosts) else start : end], hosts[:end]
 
     @staticmethod
     def _heads(hosts: list[dict[str, t.Any]]) -> list[_table.Line]:

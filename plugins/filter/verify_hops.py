@@ -13,7 +13,9 @@ from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _
 Json = t.Mapping[str, t.Any]
 
 
-def verify_result(plan: Json, info: Json, host: str, seen: Json) -> dict[str, t.Any]:
+def verify_result(
+    plan: Json, info: Json, host: str, seen: Json, unlooked: t.Sequence[tuple[str, str]] = ()
+) -> dict[str, t.Any]:
     content = info["managed"]["traefik"]["content"]
     try:
         document = yaml.safe_load(content) if content else None
@@ -22,7 +24,7 @@ def verify_result(plan: Json, info: Json, host: str, seen: Json) -> dict[str, t.
     looks = [dict(seen, item="host")]
     for view in seen.get("views", []):
         looks.append(dict(view, item="control" if view["from"] == _targets.CONTROL_NODE else view["from"]))
-    return _hops.result(host, plan, info, looks, document)
+    return _hops.result(host, plan, info, looks, document, unlooked)
 
 
 def verify_refused(host: str, reason: str, info: Json, tailscale: Json, access: str = "auto") -> dict[str, t.Any]:

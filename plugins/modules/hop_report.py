@@ -20,10 +20,11 @@ extends_documentation_fragment:
   - selfhosted.coolify.attributes.info
 options:
   hosts:
-    description: Names of the hosts. One without a result gets a row that says that the run ended before.
+    description:
+      - Names of the hosts. One without a result gets a row that says that the run ended before.
+      - Without it, those of the play. By C(serial) each batch shows its own hosts, and the last one all of them.
     type: list
     elements: str
-    required: true
   results:
     description: What P(selfhosted.coolify.verify_result#filter) made for each host.
     type: list
@@ -47,7 +48,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ok:
-  description: Whether every row is as it should be.
+  description: Whether no row is a fault.
   returned: always
   type: bool
 """

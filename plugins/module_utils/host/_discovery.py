@@ -193,6 +193,8 @@ class Discovery:
         if data is not None:
             try:
                 values = _dotenv.values(data)
+                # Laravel's reader is not the only one of the file: what Docker Compose refuses ends the next start.
+                _dotenv.edit(data, {})
             except ValueError as problem:
                 error = str(problem)
         return {"path": path, "exists": data is not None, "variables": _without_secrets(values), "error": error}

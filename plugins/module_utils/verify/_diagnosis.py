@@ -12,14 +12,19 @@ import typing as t
 
 
 class Diagnosis(t.NamedTuple):
-    """`hop` is where the fault lies, `cause` what it is, `next` what to do; whole sentences, as shown to people."""
+    """`hop` is where the fault lies, `cause` what it is, `next` what to do; whole sentences, as shown to people.
+
+    Without `fault` it is no fault, but the reason why something was not looked at.
+    """
 
     hop: str
     cause: str
     next: str
+    fault: bool = True
 
 
-# For each: id and hop, the cause; then the next step. Indented lines go on with the one before.
+# For each: id and hop, the cause; then the next step. Indented lines go on with the one before. A hop with a question mark
+# was not looked at.
 _TEXT = """
 # 1xx: the host and its containers
 CWT-101 host: Ansible cannot reach the host.
@@ -28,10 +33,12 @@ CWT-102 host: No way in can be set up on this host.
 - Do what the message says, then run this again.
 CWT-103 host: The run ended on this host before it could be verified.
 - See the failed task above, mend it, and run this again.
-CWT-104 host: The machine to look from cannot be reached by Ansible, or cannot run the check.
+CWT-104 host?: The machine to look from cannot be reached by Ansible, or cannot run the check.
 - Mend its entry in the inventory, or take it out of coolify_verify_tailnet_hosts or coolify_verify_outside_hosts.
 CWT-105 host: Docker does not answer on the host.
 - Start it with `systemctl start docker`; for a socket elsewhere, set coolify_access_docker_socket.
+CWT-107 host: Ansible reaches the host, but cannot become root there.
+- Give the sudo password with --ask-become-pass, or let the user use sudo without one.
 CWT-106 host: There is no container coolify on the host.
 - Bring Coolify up with /data/coolify/source/upgrade.sh, or take the host out of the group.
 CWT-111 app: The container coolify is not running.
@@ -148,6 +155,12 @@ CWT-608 firewall: UFW is active, but lacks the rules for the trusted networks.
 - Run selfhosted.coolify.site.
 CWT-609 firewall: A trusted machine cannot open the port: something on the way drops its packets.
 - See the hops tailscale and firewall; compare `nft list table inet coolify_websocket` with the machine's address.
+CWT-610 firewall?: Whether the published ports are closed to everybody else was looked at from no machine outside.
+- Name one of the inventory that is not trusted in coolify_verify_outside_hosts.
+CWT-611 firewall?: The machine named finds no way to that address, so it cannot tell whether the port is closed.
+- Name addresses that it can reach in coolify_verify_public_addresses.
+CWT-612 firewall?: Ansible comes in by an address that is not the public one, and the outside was given no other.
+- Name the host's public addresses in coolify_verify_public_addresses.
 
 # 7xx: Tailscale
 CWT-701 tailscale: Tailscale is not installed on the host.
@@ -160,6 +173,8 @@ CWT-704 tailscale: The host's tailnet address has changed: PUSHER_HOST still has
 - Run selfhosted.coolify.site.
 CWT-705 tailscale: The host does not answer at its tailnet address.
 - Run `tailscale ping` from the machine named; check the tailnet's access rules, and `tailscale status` on both.
+CWT-706 tailscale?: The tailnet address was looked at from no other machine on the tailnet.
+- Name one of the inventory in coolify_verify_tailnet_hosts.
 
 # 8xx: the tunnel and the domain
 CWT-801 tunnel: An earlier rule of the tunnel's ingress list takes a WebSocket path and sends it elsewhere.
@@ -172,6 +187,8 @@ CWT-804 tunnel: The tunnel's ingress list cannot be read.
 - Mend the place named; `cloudflared tunnel ingress validate` checks the file.
 CWT-805 tunnel: The tunnel's ingress list does not end in a catch-all: cloudflared refuses it.
 - Add as its last rule: `- service: http_status:404`
+CWT-806 tunnel?: The tunnel's ingress list lies with Cloudflare.
+- See what comes in by it in the rows of the hop domain; the list itself is in the dashboard, Networks, Tunnels.
 CWT-811 domain: The name does not resolve.
 - Check the DNS record; a tunnel makes a CNAME to <tunnel id>.cfargotunnel.com.
 CWT-812 domain: The name's server was not found in time.
@@ -252,7 +269,7 @@ def _table(text: str) -> dict[str, Diagnosis]:
         identifier, hop = names.split()
         if identifier in table:
             raise ValueError(f"{identifier} names two faults")
-        table[identifier] = Diagnosis(hop, cause, remedy)
+        table[identifier] = Diagnosis(hop.rstrip("?"), cause, remedy, not hop.endswith("?"))
     return table
 
 
@@ -264,3 +281,10 @@ def explain(identifier: str, detail: str = "") -> dict[str, str]:
     entry = TABLE[identifier]
     cause = f"{entry.cause} ({detail})" if detail else entry.cause
     return {"id": identifier, "cause": cause, "next": entry.next}
+
+
+def verdict(identifier: str | None) -> bool | None:
+    """What a row with this diagnosis is: true with none, false for a fault, None where nothing was looked at."""
+    if identifier is None:
+        return True
+    return False if TABLE[identifier].fault else None

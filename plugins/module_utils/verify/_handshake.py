@@ -41,7 +41,8 @@ CLOSED_AFTER = 2.0
 #: What a thread may need to come back after the deadline.
 _GRACE = 0.1
 
-_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+# Found by the machine itself, before a packet leaves it: it has no network of the address's family.
+_NO_NETWORK = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 Target = t.Mapping[str, t.Any]
 
@@ -93,13 +94,14 @@ def probe_all(
     end = time.monotonic() + deadline
     done: queue.Queue[tuple[int, dict[str, t.Any]]] = queue.Queue()
 
-    def look(index: int, target: Target) -> None:
-        probe = _Probe(target, end, app_key, contexts.get(bool(target["validate_certs"])))
-        done.put((index, probe.result()))
+    probes = [_Probe(target, end, app_key, contexts.get(bool(target["validate_certs"]))) for target in targets]
 
-    for index, target in enumerate(targets):
+    def look(index: int) -> None:
+        done.put((index, probes[index].result()))
+
+    for index in range(len(probes)):
         # Daemons: a resolver that does not answer cannot be interrupted, and must not hold up the end.
-        threading.Thread(target=look, args=(index, target), daemon=True).start()
+        threading.Thread(target=look, args=(index,), daemon=True).start()
     results: dict[int, dict[str, t.Any]] = {}
     while len(results) < len(targets):
         try:
@@ -107,8 +109,7 @@ def probe_all(
         except queue.Empty:
             break
         results[index] = result
-    unresolved = Fault("CWT-812", "no address")
-    return [results.get(index) or _result(target, unresolved.seen, unresolved, deadline) for index, target in enumerate(targets)]
+    return [results.get(index) or probe.unfinished() for index, probe in enumerate(probes)]
 
 
 def _tls_wanted(targets: t.Sequence[Target]) -> set[bool]:
@@ -146,15 +147,28 @@ class _Probe:
         self._received = False
 
     def result(self) -> dict[str, t.Any]:
-        fault: Fault | None = None
         try:
-            seen = self._open()
+            return self._told(None, self._open())
         except Fault as met:
-            fault, seen = met, met.seen
+            return self._told(met, met.seen)
+
+    def unfinished(self) -> dict[str, t.Any]:
+        """The result of a look that has not come back."""
+        fault = self._late() if "dns" in self._phases else Fault("CWT-812", "no address")
+        return self._told(fault, fault.seen)
+
+    def _told(self, fault: Fault | None, seen: str) -> dict[str, t.Any]:
         if self._target["expect"] == "closed":
-            # Whatever it is that answers: a port that was to be closed is open.
-            fault = None if isinstance(fault, _Closed) else Fault("CWT-601", seen)
-        return _result(self._target, seen, fault, time.monotonic() - self._begin, self._status, self._phases)
+            fault = _as_closed(fault, seen)
+        return {
+            **{key: self._target[key] for key in ("name", "url", "kind", "expect")},
+            "ok": _diagnosis.verdict(fault.identifier if fault else None),
+            "status": self._status,
+            "seen": seen,
+            "milliseconds": round((time.monotonic() - self._begin) * 1000, 1),
+            "phases": dict(self._phases),
+            "diagnosis": _diagnosis.explain(fault.identifier, fault.detail) if fault else None,
+        }
 
     def _passed(self, phase: str) -> None:
         now = time.monotonic()
@@ -185,7 +199,7 @@ class _Probe:
         except (OSError, UnicodeError) as error:
             raise Fault("CWT-811", "no address", printable(str(host))) from error
         self._passed("dns")
-        closed = _Closed("CWT-902", "timed out")
+        closed: Fault = Fault("CWT-903", "no route")
         for number, (family, kind, protocol, _name, address) in enumerate(found):
             connection = socket.socket(family, kind, protocol)
             try:
@@ -196,9 +210,9 @@ class _Probe:
             except OSError as error:
                 if isinstance(error, ConnectionError):
                     closed = _Closed("CWT-901", "refused")
-                elif error.errno in _UNREACHABLE:
+                elif error.errno == errno.EHOSTUNREACH:
                     closed = _Closed("CWT-903", "no route")
-                else:
+                elif error.errno not in _NO_NETWORK:
                     closed = _Closed("CWT-902", "no connection", printable(error.strerror or ""))
             else:
                 self._passed("tcp")
@@ -339,20 +353,12 @@ class _Probe:
         raise Fault("CWT-936" if code == _UNKNOWN_KEY else "CWT-937", f"101 error {code}", f"code {code}")
 
 
-def _result(
-    target: Target,
-    seen: str,
-    fault: Fault | None,
-    seconds: float,
-    status: int | None = None,
-    phases: t.Mapping[str, float] | None = None,
-) -> dict[str, t.Any]:
-    return {
-        **{key: target[key] for key in ("name", "url", "kind", "expect")},
-        "ok": fault is None,
-        "status": status,
-        "seen": seen,
-        "milliseconds": round(seconds * 1000, 1),
-        "phases": phases or {},
-        "diagnosis": _diagnosis.explain(fault.identifier, fault.detail) if fault else None,
-    }
+def _as_closed(fault: Fault | None, seen: str) -> Fault | None:
+    """What it means for a port that is to be closed. Whatever it is that answers: it is open."""
+    if isinstance(fault, _Closed):
+        return None
+    if fault is not None and fault.identifier in ("CWT-811", "CWT-812", "CWT-903"):
+        # No packet got there, which says nothing of the host.
+        return Fault("CWT-611", seen, fault.detail)
+    return Fault("CWT-601", seen)
+

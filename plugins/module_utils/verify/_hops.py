@@ -6,6 +6,7 @@ Rows (`_states`) come in the order of the path, from the outside to the inside.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ..plan import _access, _tunnel
@@ -13,24 +14,38 @@ from . import _states
 from ._states import Json, Row
 
 _OUTER = ("host", "domain", "tunnel", "traefik", "caddy", "tailscale", "firewall")
+# In the words of Ansible and of sudo, su and doas, by which it becomes root.
+_NOT_ROOT = re.compile(
+    r"(missing|incorrect) \w+ password|password is required|not in the sudoers|privilege escalation prompt|"
+    r"(sudo|doas|su): .*(not permitted|authentication failure)",
+    re.I,
+)
 _ORDER = (*_OUTER, "nginx", "app", "environment", "realtime", "self-heal")
 
 
 def result(
-    host: str, plan: Json, info: Json, looks: t.Sequence[Json], traefik_document: t.Any = None
+    host: str,
+    plan: Json,
+    info: Json,
+    looks: t.Sequence[Json],
+    traefik_document: t.Any = None,
+    unlooked: t.Sequence[tuple[str, str]] = (),
 ) -> dict[str, t.Any]:
     """The rows of one host by its access plan and what coolify_info returned, and what a reader wants to know beside them.
 
     `looks` has what websocket_info returned on each machine looked from, or how Ansible failed there (`msg`); `item` is
-    the machine's name. `traefik_document` is what Traefik's file of ours says as YAML; None where it is no YAML.
+    the machine's name. `traefik_document` is what Traefik's file of ours says as YAML; None where it is no YAML. `unlooked` has
+    the sides that nobody looked from, as an id of the diagnoses and the side's name.
     """
     rows = _states.Rows(host, plan["ports"]["http"])
     _states.add(rows, plan, info, traefik_document)
     for look in looks:
         if "results" not in look:
-            rows.not_looked(look["item"], _states.first_line(look.get("msg")))
+            rows.not_looked("CWT-104", look["item"], reason=_states.first_line(look.get("msg")))
         for seen in look.get("results", []):
             rows.looked(look["item"], seen)
+    for identifier, side in unlooked:
+        rows.not_looked(identifier, side)
     found = _judged(host, sorted(rows.rows, key=lambda row: _ORDER.index(row["hop"])))
     found["plan"] = {**{key: plan[key] for key in ("mode", "why", "sides", "notes")}, "urls": _urls(plan)}
     found["versions"] = {
@@ -56,7 +71,9 @@ def refused(host: str, reason: str, info: Json, tailscale: Json, access: str) ->
     or how Ansible failed there, `tailscale` what tailscale_info returned below its key; `access` is what the user chose.
     """
     identifier = "CWT-102"
-    if info.get("unreachable"):
+    if _NOT_ROOT.search(reason):
+        identifier = "CWT-107"
+    elif info.get("unreachable"):
         identifier, reason = "CWT-101", info.get("msg") or reason
     elif info.get("docker") and not info["docker"]["reachable"]:
         identifier, reason = "CWT-105", info["docker"]["error"]
@@ -78,8 +95,12 @@ def _reachable(tailscale: Json) -> bool:
 
 
 def _judged(host: str, found: list[Row]) -> dict[str, t.Any]:
-    faults = ["{hop} ({id})".format(**row) for row in found if not row["ok"]]
-    return {"host": host, "ok": not faults, "broken": list(dict.fromkeys(faults)), "rows": found}
+    named: dict[t.Any, list[str]] = {False: [], None: []}
+    for row in found:
+        if not row["ok"]:
+            named[row["ok"]].append("{hop} ({id})".format(**row))
+    broken, unknown = (list(dict.fromkeys(names)) for names in named.values())
+    return {"host": host, "ok": not broken, "broken": broken, "unknown": unknown, "rows": found}
 
 
 def _urls(plan: Json) -> list[str]:

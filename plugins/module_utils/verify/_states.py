@@ -2,8 +2,9 @@
 """What the state of one host says about each hop, compared with the plan, as rows.
 
 A row is a mapping: ``host``, ``hop``, ``from`` (``host``, ``control``, or the machine looked from), ``url`` (or the
-thing looked at), ``seen``, ``milliseconds`` (None for state), ``ok``, and ``id``, ``cause``, ``next`` of the diagnosis
-(None where it is fine). A hop that the user left out is a row that says so, never a fault.
+thing looked at), ``seen``, ``milliseconds`` (None for state), ``ok`` (true, false, or None for what was not looked at), and
+``id``, ``cause``, ``next`` of the diagnosis (None where it is fine). A hop that the user left out is a row that says so,
+never a fault.
 """
 
 from __future__ import annotations
@@ -66,12 +67,13 @@ class Rows:
             diagnosis = _diagnosis.explain(refined) if refined else diagnosis
         self._add(hop, origin, result["url"], result["seen"], result["milliseconds"], diagnosis)
 
-    def not_looked(self, origin: str, reason: str) -> None:
-        self._add("host", origin, "", "not looked", None, _diagnosis.explain("CWT-104", reason))
+    def not_looked(self, identifier: str, origin: str, thing: str = "", reason: str = "") -> None:
+        hop = _diagnosis.TABLE[identifier].hop
+        self._add(hop, origin, thing, "not looked at", None, _diagnosis.explain(identifier, reason))
 
     def _add(self, hop: str, origin: str, url: str, seen: str, milliseconds: float | None, diagnosis: Json | None) -> None:
         row: Row = {"host": self._host, "hop": hop, "from": origin, "url": url, "seen": seen}
-        row.update(milliseconds=milliseconds, ok=diagnosis is None)
+        row.update(milliseconds=milliseconds, ok=_diagnosis.verdict(diagnosis["id"] if diagnosis else None))
         row.update({key: diagnosis[key] if diagnosis else None for key in ("id", "cause", "next")})
         self.rows.append(row)
 
@@ -98,7 +100,7 @@ def _tunnel(found: Rows, plan: Json, info: Json) -> None:
     tunnel = info["managed"]["tunnel"]
     if not tunnel["present"]:
         if tunnel["managed_by_coolify"]:
-            found.good("tunnel", "coolify-cloudflared", "list at Cloudflare")
+            found.not_looked("CWT-806", "host", "coolify-cloudflared")
         return
     if tunnel["error"]:
         found.bad("CWT-804", tunnel["path"], "unreadable", tunnel["error"])

@@ -30,13 +30,13 @@ def lines(rows: t.Sequence[Row]) -> list[Line]:
         for line in cells
     ]
     table = [Line(shown[0], None), Line("  ".join("-" * width for width in widths), None)]
-    table += [Line(text, bool(row["ok"])) for text, row in zip(shown[1:], rows)]
+    table += [Line(text, row["ok"]) for text, row in zip(shown[1:], rows)]
     return table + _faults(rows)
 
 
 def _cell(key: str, value: t.Any) -> str:
     if key == "ok":
-        return "yes" if value else "NO"
+        return {True: "yes", False: "NO", None: "?"}[value]
     if key == "milliseconds":
         return "" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
     return "".join(character if character.isprintable() else "?" for character in str(value))
@@ -44,14 +44,19 @@ def _cell(key: str, value: t.Any) -> str:
 
 def _faults(rows: t.Sequence[Row]) -> list[Line]:
     several = len({row["host"] for row in rows}) > 1
-    found: dict[tuple[str, str, str], Row] = {}
+    found: dict[tuple[t.Any, ...], Row] = {}
     for row in rows:
         if not row["ok"]:
             found.setdefault((row["host"], row["hop"], row["id"]), row)
-    if not found:
-        return [Line("", None), Line("Every hop is as it should be.", True)]
-    faults = [Line("", None)]
+    lines: dict[t.Any, list[Line]] = {False: [], None: []}
     for row in found.values():
         where = "{host} {hop}".format(**row) if several else row["hop"]
-        faults.append(Line(_cell("", "{}  {}: {} Next: {}".format(row["id"], where, row["cause"], row["next"])), False))
-    return faults
+        text = _cell("", "{}  {}: {} Next: {}".format(row["id"], where, row["cause"], row["next"]))
+        lines[row["ok"]].append(Line(text, row["ok"]))
+    head = [Line("", None)]
+    if not lines[False]:
+        looked = " that was looked at" if lines[None] else ""
+        head.append(Line(f"Every hop{looked} is as it should be.", None if lines[None] else True))
+    if lines[None]:
+        lines[None].insert(0, Line("Not looked at:", None))
+    return head + lines[False] + lines[None]

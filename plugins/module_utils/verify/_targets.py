@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import typing as t
 
 from ..plan._tunnel import bound, bracketed
@@ -23,22 +24,33 @@ def looks(
     outside: t.Sequence[str] = (),
     connect_to: t.Mapping[str, str] | None = None,
     addresses: t.Sequence[str] = (),
+    addresses_given: bool = False,
     deadline: float = _handshake.DEADLINE,
     ca_certificates: str | None = None,
-) -> dict[str, list[dict[str, t.Any]]]:
+) -> dict[str, list[t.Any]]:
     """`targets` and `views` for the module websocket_info; a machine that nothing is promised to has no view.
+
+    `unlooked` are the sides that something is promised to or kept from, and that nobody looks from, each with the id of the
+    diagnosis that says what to give for it. `addresses_given`: the user named `addresses`, so that they are all there are.
 
     `tailnet` and `outside` name the machines on the tailnet and on the public side. Each view has `deadline` seconds, and
     trusts `ca_certificates` (PEM) beside the system's. The others as of `targets`.
     """
     machines = [("control", CONTROL_NODE), *(("tailnet", name) for name in tailnet), *(("outside", name) for name in outside)]
     views = []
+    unlooked = []
+    if "tailscale" in plan["sides"] and not tailnet:
+        unlooked.append(["CWT-706", "tailnet"])
+    if plan["firewall"]["wanted"] and not outside:
+        unlooked.append(["CWT-610", "outside"])
+    elif plan["firewall"]["wanted"] and not addresses_given and not any(_is_public_ipv4(one, plan) for one in addresses):
+        unlooked.append(["CWT-612", "outside"])
     for view, name in machines:
         wanted = targets(plan, info, view, connect_to, addresses)
         if wanted:
             options = {"from": name, "targets": wanted, "deadline": deadline, "ca_certificates": ca_certificates}
             views.append({key: value for key, value in options.items() if value is not None})
-    return {"targets": targets(plan, info, "host"), "views": views}
+    return {"targets": targets(plan, info, "host"), "views": views, "unlooked": unlooked}
 
 
 def targets(
@@ -67,7 +79,7 @@ def targets(
     if view == "outside" and plan["firewall"]["wanted"]:
         ports = plan["ports"]
         for address in addresses:
-            if not is_tailnet_address(address):
+            if _is_public(address, plan):
                 base = f"http://{bracketed(address)}"
                 found += _published("firewall", base, ports, expect="closed")
     return found
@@ -105,6 +117,23 @@ def _both(hop: str, base: str, **options: t.Any) -> list[dict[str, t.Any]]:
 
 def _published(hop: str, base: str, ports: Json, **options: t.Any) -> list[dict[str, t.Any]]:
     return [dict(options, name=hop, kind=kind, url=f"{base}:{ports[kind]}{path}") for kind, path in _PATHS if ports[kind]]
+
+
+def _is_public(address: str, plan: Json) -> bool:
+    """Whether it leads another machine to this host from outside, as far as the address itself can tell."""
+    tailnet = plan.get("tailscale") or {}
+    if address in (tailnet.get("ipv4"), tailnet.get("ipv6")) or is_tailnet_address(address):
+        return False
+    try:
+        return not ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        name = address.lower().rstrip(".")
+        return name.split(".")[0] != "localhost" and not name.endswith(".ts.net")
+
+
+def _is_public_ipv4(address: str, plan: Json) -> bool:
+    # Those of IPv6 are among the guessed ones always, whichever way Ansible comes in.
+    return ":" not in address and _is_public(address, plan)
 
 
 def is_tailnet_address(address: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import hashlib
 import json
 import socket
@@ -14,6 +15,7 @@ import struct
 import threading
 import time
 import typing as t
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -369,6 +371,26 @@ def test_refused() -> None:
 
 def test_refused_is_closed() -> None:
     assert _handshake.probe_all([target(free_port(), expect="closed")], DEADLINE)[0]["ok"]
+
+
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "Name or service not known"), OSError(errno.ENETUNREACH, "no")])
+def test_where_no_packet_goes_nothing_is_closed(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    """Field case V3: a name without an address was "open to everybody", and an IPv6 without a network "closed"."""
+    if isinstance(error, socket.gaierror):
+        monkeypatch.setattr(_handshake.socket, "getaddrinfo", mock.Mock(side_effect=error))
+    else:
+        monkeypatch.setattr(_handshake.socket.socket, "connect", mock.Mock(side_effect=error))
+    result = _handshake.probe_all([target(free_port(), expect="closed")], DEADLINE)[0]
+    assert (result["ok"], result["diagnosis"]["id"]) == (None, "CWT-611")
+
+
+def test_a_resolver_that_never_answers_tells_nothing_of_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = threading.Event()
+    monkeypatch.setattr(_handshake.socket, "getaddrinfo", lambda *_words, **_options: held.wait(30))
+    results = _handshake.probe_all([target(free_port(), expect="closed"), target(free_port())], DEADLINE)
+    held.set()
+    assert [(result["ok"], result["diagnosis"]["id"]) for result in results] == [(None, "CWT-611"), (False, "CWT-812")]
+
 
 
 @pytest.mark.parametrize("serve", [reset, answering(b"")], ids=["reset", "ended"])

@@ -232,10 +232,16 @@ def test_traefik_file(document: t.Any, identifier: str) -> None:
     assert faults(info, plan, document=document) == [("traefik", identifier)]
 
 
-def test_remote_tunnel_is_not_judged_here() -> None:
+def test_a_list_at_cloudflare_was_not_looked_at() -> None:
+    """Field case V7: the row was green, and nobody had looked."""
     info, plan = host("treated")
     info["managed"]["tunnel"].update(present=False, managed_by_coolify=True, rules=[])
-    assert faults(info, plan) == []
+    found = _hops.result(HOST, plan, info, [], plan["traefik"]["document"])
+    assert (found["ok"], found["broken"], found["unknown"]) == (True, [], ["tunnel (CWT-806)"])
+    assert [row["ok"] for row in found["rows"] if row["hop"] == "tunnel"] == [None]
+    lines = _table.lines(found["rows"])
+    assert {line.ok for line in lines if "CWT-806" in line.text or "coolify-cloudflared" in line.text} == {None}
+    assert not any(line.text == "Every hop is as it should be." for line in lines)
 
 
 def test_served_by_somebody_elses_routes() -> None:
@@ -283,12 +289,46 @@ def test_symptom_at_a_known_hop(hop: str, url: str, symptom: str, identifier: st
 def test_machine_that_cannot_be_looked_from_is_a_row() -> None:
     info, plan = host("treated")
     found = rows_of(info, plan, [{"item": "lab-outside", "msg": "ssh:\n  no route", "unreachable": True}])
-    assert [(row["from"], row["id"]) for row in found if not row["ok"]] == [("lab-outside", "CWT-104")]
+    assert [(row["from"], row["ok"], row["id"]) for row in found if not row["ok"]] == [("lab-outside", None, "CWT-104")]
+
+
+@pytest.mark.parametrize(
+    ("machines", "addresses", "expected"),
+    [
+        ({}, ["203.0.113.7"], [("CWT-706", "tailnet"), ("CWT-610", "outside")]),
+        ({"tailnet": ["peer"]}, ["203.0.113.7"], [("CWT-610", "outside")]),
+        ({"tailnet": ["peer"], "outside": ["o"]}, ["203.0.113.7", "2001:db8::7"], []),
+        ({"tailnet": ["peer"], "outside": ["o"]}, ["coolify.example.com"], []),
+        # Field case V4: Ansible comes in by the tailnet, or from the host itself.
+        ({"tailnet": ["peer"], "outside": ["o"]}, ["100.64.0.2", "2001:db8::7"], [("CWT-612", "outside")]),
+        ({"tailnet": ["peer"], "outside": ["o"]}, ["10.4.0.9"], [("CWT-612", "outside")]),
+        ({"tailnet": ["peer"], "outside": ["o"]}, ["vps.tail1234.ts.net"], [("CWT-612", "outside")]),
+        ({"tailnet": ["peer"], "outside": ["o"]}, ["localhost", "127.0.0.1", "::1"], [("CWT-612", "outside")]),
+        ({"tailnet": ["peer"], "outside": ["o"], "addresses_given": True}, ["2001:db8::7"], []),
+    ],
+)
+def test_a_side_that_nobody_looks_from_is_told(machines: Info, addresses: list[str], expected: t.Any) -> None:
+    info, plan = host("treated")
+    if "10.4.0.9" in addresses:
+        plan["tailscale"]["ipv4"] = "10.4.0.9"
+    unlooked = _targets.looks(plan, info, addresses=addresses, **machines)["unlooked"]
+    assert [tuple(one) for one in unlooked] == expected
+    found = _hops.result(HOST, plan, info, [], plan["traefik"]["document"], unlooked)
+    assert [(row["id"], row["from"], row["ok"]) for row in found["rows"] if row["id"]] == [
+        (*one, None) for one in sorted(expected, key=lambda one: _hops._ORDER.index(_diagnosis.TABLE[one[0]].hop))
+    ]
+
+
+def test_nothing_is_missed_where_nothing_is_promised() -> None:
+    info, plan = host("treated")
+    plan.update(sides=["domain"], firewall={"wanted": False, "ports": [], "trusted": []})
+    assert _targets.looks(plan, info)["unlooked"] == []
 
 
 REFUSED = {
     "CWT-101": ({"unreachable": True, "msg": "ssh"}, {}, "auto"),
     "CWT-102": ({}, {"up": False}, "auto"),
+    "CWT-107": ({}, {}, "auto"),
     "CWT-105": ({"docker": {"reachable": False, "error": "no socket"}}, {}, "dual"),
     "CWT-106": ({"coolify": {"found": False}}, {}, "dual"),
     "CWT-301": ({"env_file": {"exists": False, "path": "/data/coolify/source/.env"}}, {}, "dual"),
@@ -300,8 +340,27 @@ REFUSED = {
 
 @pytest.mark.parametrize("identifier", sorted(REFUSED))
 def test_host_without_a_plan_is_one_row(identifier: str) -> None:
-    found = _hops.refused(HOST, "why", *REFUSED[identifier])
+    found = _hops.refused(HOST, "Missing sudo password" if identifier == "CWT-107" else "why", *REFUSED[identifier])
     assert [row["id"] for row in found["rows"]] == [identifier]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Missing sudo password",
+        "Incorrect sudo password",
+        "Task failed: Incorrect su password",
+        "sudo: a password is required",
+        "deploy is not in the sudoers file.",
+        "Timeout (12s) waiting for privilege escalation prompt: ",
+        "su: Authentication failure",
+        "doas: Operation not permitted",
+    ],
+)
+def test_ansible_that_cannot_become_root_is_told(words: str) -> None:
+    """Field case V9, in the words of Ansible and of what it becomes root by; it calls some of them unreachable."""
+    for info in ({}, {"unreachable": True, "msg": words}):
+        assert [row["id"] for row in _hops.refused(HOST, words, info, {}, "auto")["rows"]] == ["CWT-107"]
 
 
 def test_host_refused_for_its_traefik_says_so() -> None:
@@ -426,7 +485,7 @@ def test_every_diagnosis_has_a_hop_a_cause_and_a_next_step() -> None:
 
 def test_every_diagnosis_of_a_state_is_tried_here() -> None:
     elsewhere = {
-        *("CWT-103", "CWT-104", "CWT-119"),
+        *("CWT-103", "CWT-104", "CWT-119", "CWT-610", "CWT-611", "CWT-612", "CWT-706", "CWT-806"),
         *("CWT-211", "CWT-212", "CWT-502", "CWT-503", "CWT-511", "CWT-512", "CWT-513", "CWT-601", "CWT-609", "CWT-705"),
     }
     states = {name for name in _diagnosis.TABLE if name < "CWT-810"}

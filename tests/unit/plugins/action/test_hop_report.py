@@ -1,0 +1,66 @@
+"""The table and the JSON of a fleet that is played in batches, by ansible-playbook itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[4]
+HOSTS = ["a", "b", "c", "d", "e"]
+ROW = {"hop": "app", "from": "host", "url": "coolify", "seen": "running", "milliseconds": None, "ok": True}
+
+
+def play(tmp_path, serial, lost=()):
+    good = {"ok": True, "broken": [], "unknown": []}
+    results = {name: {"host": name, **good, "rows": [{**ROW, "host": name, "id": None}]} for name in HOSTS}
+    tasks = [
+        {"ansible.builtin.fail": {"msg": "lost"}, "when": f"inventory_hostname in {list(lost)}"},
+        {"ansible.builtin.set_fact": {"coolify_verify_result": "{{ results[inventory_hostname] }}"}},
+        {
+            "selfhosted.coolify.hop_report": {
+                "results": "{{ ansible_play_hosts_all | map('extract', hostvars)"
+                " | selectattr('coolify_verify_result', 'defined') | map(attribute='coolify_verify_result') }}",
+                "path": str(tmp_path / "report.json"),
+            },
+            "when": "inventory_hostname == ansible_play_batch | first",
+        },
+    ]
+    playbook = [{"hosts": "all", "gather_facts": False, "serial": serial, "vars": {"results": results}, "tasks": tasks}]
+    (tmp_path / "play.yml").write_text(json.dumps(playbook))
+    (tmp_path / "inventory").write_text("".join(f"{name} ansible_connection=local\n" for name in HOSTS))
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "-i", str(tmp_path / "inventory"), str(tmp_path / "play.yml")],
+        cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "COLUMNS": "200"},
+    )
+    parts = done.stdout.split("TASK [selfhosted.coolify.hop_report]")[1:]
+    tables = [re.findall(r"(?m)^([a-e]) +(?:app|host) ", part) for part in parts]
+    report = json.loads((tmp_path / "report.json").read_text())
+    return tables, [host["host"] for host in report["hosts"]], report
+
+
+@pytest.mark.parametrize(
+    ("serial", "tables"),
+    [
+        ([], ["abcde"]),
+        ([2], ["ab", "cd", "abcde"]),
+        # A table of one host has no column for it.
+        ([1, "40%"], ["", "bc", "abcde"]),
+    ],
+)
+def test_each_batch_shows_its_own_and_the_last_one_all(tmp_path, serial, tables):
+    """Field case V6: the first batch's table had the hosts of the others as lost."""
+    shown, kept, _report = play(tmp_path, serial)
+    assert (["".join(table) for table in shown], kept) == (tables, HOSTS)
+
+
+def test_a_host_that_fell_out_of_its_batch_is_told(tmp_path):
+    shown, kept, report = play(tmp_path, [2], lost=["a"])
+    assert (["".join(table) for table in shown], kept) == (["ab", "cd", "abcde"], HOSTS)
+    assert [row["id"] for row in report["hosts"][0]["rows"]] == ["CWT-103"]
