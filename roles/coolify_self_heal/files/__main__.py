@@ -31,6 +31,8 @@ def main(arguments: list[str]) -> int:
         return agent.serve(configuration)
     except Exception:
         traceback.print_exc()
+        # Before Python 3.9 it would come with the end.
+        sys.stderr.flush()
         if not arguments:
             time.sleep(PAUSE_AFTER_FAULT)
         return 1
