@@ -386,7 +386,7 @@ def test_where_no_packet_goes_nothing_is_closed(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_resolver_that_never_answers_tells_nothing_of_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
     held = threading.Event()
-    monkeypatch.setattr(_handshake.socket, "getaddrinfo", lambda *_words, **_options: held.wait(30))
+    monkeypatch.setattr(_handshake.socket, "getaddrinfo", lambda *_words, **_options: held.wait(30) and [])
     results = _handshake.probe_all([target(free_port(), expect="closed"), target(free_port())], DEADLINE)
     held.set()
     assert [(result["ok"], result["diagnosis"]["id"]) for result in results] == [(None, "CWT-611"), (False, "CWT-812")]
