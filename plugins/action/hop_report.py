@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shows the hops of all hosts of the play as one table, and keeps the whole result as JSON on the control node."""
+"""Shows the hops of all hosts of the play as one table, and keeps the whole result on the control node, as files."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-import time
 import typing as t
 
 from ansible import constants as C
@@ -16,6 +15,7 @@ from ansible.utils.display import Display
 from ansible.utils.helpers import pct_to_int
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _hops, _table
+from ansible_collections.selfhosted.coolify.plugins.plugin_utils.report import document, junit, page
 
 display = Display()
 
@@ -32,6 +32,10 @@ class ActionModule(ActionBase):
                 "hosts": {"type": "list", "elements": "str"},
                 "results": {"type": "list", "elements": "dict", "required": True},
                 "path": {"type": "str"},
+                "html_path": {"type": "str"},
+                "junit_path": {"type": "str"},
+                "compare_path": {"type": "str"},
+                "mask": {"type": "bool", "default": False},
             }
         )
         known = {found["host"]: found for found in options["results"]}
@@ -43,13 +47,10 @@ class ActionModule(ActionBase):
         for line in self._heads(table) + _table.lines(rows):
             colour = {True: C.COLOR_OK, False: C.COLOR_ERROR, None: None}[line.ok]
             display.display(line.text, color=colour)
-        report = {
-            "generated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "ok": all(host["ok"] for host in hosts),
-            "hosts": hosts,
-        }
-        if options["path"]:
-            _write(os.path.expanduser(options["path"]), report)
+        report = document.document(hosts)
+        problems = _keep(report, options)
+        if problems:
+            raise AnsibleActionFail(" ".join(problems))
         result.update(changed=False, ok=report["ok"])
         return result
 
@@ -80,16 +81,49 @@ class ActionModule(ActionBase):
         return [*heads, _table.Line("", None)]
 
 
-def _write(path: str, report: dict[str, t.Any]) -> None:
+def _keep(report: dict[str, t.Any], options: dict[str, t.Any]) -> list[str]:
+    """Writes every file that was asked for, and returns what is wrong with those that could not be."""
+    problems = []
+    earlier = None
+    if options["compare_path"]:
+        try:
+            earlier = _earlier(options["compare_path"], options["path"])
+        except (OSError, UnicodeDecodeError, document.ReportError) as error:
+            remedy = "" if isinstance(error, document.ReportError) else f". {document.REMEDY}"
+            problems.append(f"coolify_verify_compare_path: {error}{remedy}")
+    makers: dict[str, tuple[str, t.Callable[[], bytes]]] = {
+        "path": ("report_path", lambda: (json.dumps(report, indent=1, sort_keys=True) + "\n").encode()),
+        "html_path": ("html_path", lambda: page.page(report, earlier, options["mask"]).encode()),
+        "junit_path": ("junit_path", lambda: junit.junit(report)),
+    }
+    for option, (name, make) in makers.items():
+        if options[option]:
+            try:
+                _write(os.path.expanduser(options[option]), make())
+            except OSError as error:
+                remedy = "Name a file in a folder of the control node that you may write to."
+                problems.append(f"coolify_verify_{name}: {error}. {remedy}")
+    return problems
+
+
+def _earlier(path: str, target: str | None) -> dict[str, t.Any]:
+    """The report to compare with."""
+    place = os.path.expanduser(path)
+    # A play that goes by `serial` writes it after each batch: the second one would compare with the first.
+    if target and os.path.realpath(place) == os.path.realpath(os.path.expanduser(target)):
+        raise document.ReportError("It is the file that this run writes. Copy it before the run, and name the copy.")
+    with open(place, encoding="utf-8") as file:
+        return document.parsed(file.read())
+
+
+def _write(path: str, content: bytes) -> None:
     """In one step, so that whoever reads the file sees a whole one."""
     folder = os.path.dirname(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    with tempfile.NamedTemporaryFile("wb", dir=folder, delete=False) as target:
+        target.write(content)
     try:
-        os.makedirs(folder, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as target:
-            json.dump(report, target, indent=1, sort_keys=True)
-            target.write("\n")
         os.replace(target.name, path)
-    except OSError as error:
-        raise AnsibleActionFail(
-            f"coolify_verify_report_path: {error}. Name a file in a folder of the control node that you may write to."
-        ) from error
+    except OSError:
+        os.unlink(target.name)
+        raise

@@ -13,7 +13,8 @@ description:
   - A hop is a place that the WebSockets pass or depend on, such as Coolify's nginx, the firewall, or the tunnel.
   - Shows what P(selfhosted.coolify.verify_result#filter) found, for all hosts of a play in one table, and below it one line
     for each broken hop with its cause and the next step. In colour where the output is a terminal.
-  - Keeps the whole result as JSON, if asked to. It holds no secret.
+  - Keeps the whole result as JSON, as a page to be read or sent, and as JUnit XML for a pipeline, if asked to. None of them
+    holds a secret.
   - Does not fail for a broken hop, so that the table is whole; fail by RV(ignore:ok) afterwards.
   - This is an action plugin, it runs on the control node.
 extends_documentation_fragment:
@@ -31,8 +32,27 @@ options:
     elements: dict
     required: true
   path:
-    description: File on the control node for the result as JSON.
+    description: File on the control node for the result as JSON, by the schema that docs/report.schema.json holds.
     type: str
+  html_path:
+    description: File on the control node for the result as one HTML page, which needs no network and no script.
+    type: str
+  junit_path:
+    description:
+      - File on the control node for the result as JUnit XML, with a test case for each row. What was not looked at is skipped.
+    type: str
+  compare_path:
+    description:
+      - File that an earlier run wrote as O(path). The page then says what changed since.
+      - Not the file that this run writes; copy that before.
+    type: str
+  mask:
+    description:
+      - Whether the page has masks in place of addresses, and of the names of hosts and domains, the same mask for the same
+        thing, so that it can be shown to anybody.
+      - What O(path) and O(junit_path) name is never masked.
+    type: bool
+    default: false
 seealso:
   - plugin: selfhosted.coolify.verify_result
     plugin_type: filter
@@ -44,6 +64,15 @@ EXAMPLES = r"""
     hosts: ["{{ inventory_hostname }}"]
     results: ["{{ plan | selfhosted.coolify.verify_result(info, inventory_hostname, seen) }}"]
     path: hops.json
+
+- name: Make a page to be posted in public, with what changed since the last one
+  selfhosted.coolify.hop_report:
+    hosts: "{{ ansible_play_hosts_all }}"
+    results: "{{ results }}"
+    path: hops.json
+    compare_path: hops-of-yesterday.json
+    html_path: hops.html
+    mask: true
 """
 
 RETURN = r"""

@@ -1,0 +1,395 @@
+"""The report's document, page, masks and JUnit XML, from reports as runs make them (report_samples)."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+import report_samples as samples
+from ansible.errors import AnsibleActionFail
+
+from ansible_collections.selfhosted.coolify.plugins.action import hop_report
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _diagnosis
+from ansible_collections.selfhosted.coolify.plugins.plugin_utils.report import diagram, document, junit, page
+from ansible_collections.selfhosted.coolify.plugins.plugin_utils.report.mask import Mask
+
+SCHEMA = json.loads((Path(__file__).resolve().parents[4] / "docs" / "report.schema.json").read_text())
+SAMPLES = pytest.mark.parametrize("name", sorted(samples.SAMPLES))
+
+
+class Page(HTMLParser):
+    """The tags, and the text that a reader sees, without the style."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text, self._style = "", False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._style = tag == "style"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._style = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._style:
+            self.text += f" {data.strip()}" if data.strip() else ""
+
+
+def rows(report: t.Any) -> list[t.Any]:
+    return [row for host in report["hosts"] for row in host["rows"]]
+
+
+# -- document ------------------------------------------------------------------------------------------------------------------
+
+
+@SAMPLES
+def test_the_document_is_as_the_schema_says(name: str) -> None:
+    jsonschema.validate(samples.SAMPLES[name](), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"ok": "no"}, {"ok": False, "id": None}, {"ok": None, "next": None}, {"ok": True, "id": "CWT-101"}, {"hop": ""}],
+)
+def test_the_schema_refuses_a_row_that_says_half(change: t.Any) -> None:
+    report = samples.green()
+    report["hosts"][0]["rows"][0].update(change)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(report, SCHEMA)
+
+
+def test_the_samples_are_what_they_are_called() -> None:
+    assert samples.green()["ok"]
+    assert len(samples.three_faults()["hosts"][0]["broken"]) == 3
+    assert len(samples.fleet()["hosts"]) == 20
+    assert {row["ok"] for row in rows(samples.not_all_looked_at())} == {True, None}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no JSON"),
+        ("[]", "no report"),
+        ('{"hosts": []}', "without a version"),
+        ('{"schema": 2, "hosts": []}', "reads 1"),
+        ('{"schema": 1, "hosts": [{"host": "a"}], "generated": ""}', "cut short"),
+        ('{"schema": 1, "hosts": null, "generated": ""}', "cut short"),
+        ('{"schema": 1, "hosts": []}', "cut short"),
+    ],
+)
+def test_what_is_no_report_is_refused_with_the_remedy(text: str, said: str) -> None:
+    with pytest.raises(document.ReportError, match=f"{said}.*coolify_verify_report_path"):
+        document.parsed(text)
+
+
+def test_a_report_survives_its_file() -> None:
+    report = samples.fleet()
+    assert document.parsed(json.dumps(report)) == report
+
+
+def one(ok: bool | None, *ids: str) -> t.Any:
+    """A report of one row, or of one for each id."""
+    row = {"host": "a", "hop": "nginx", "from": "host", "url": "u", "seen": "x", "milliseconds": None, "cause": "c", "next": "n"}
+    found = [dict(row, ok=ok, id=identifier) for identifier in ids or [None]]
+    return document.document([{"host": "a", "ok": ok is not False, "broken": [], "rows": found}], 0)
+
+
+NONE = document.document([{"host": "a", "ok": True, "broken": [], "rows": []}], 0)
+GOOD, BAD, OTHER, UNKNOWN = one(True), one(False, "CWT-201"), one(False, "CWT-202"), one(None, "CWT-104")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kinds"),
+    [
+        (GOOD, GOOD, []),
+        (BAD, BAD, []),
+        (UNKNOWN, UNKNOWN, []),
+        (GOOD, BAD, ["broken"]),
+        (UNKNOWN, BAD, ["broken"]),
+        (NONE, BAD, ["broken"]),
+        (BAD, OTHER, ["other"]),
+        (BAD, one(False, "CWT-201", "CWT-202"), ["other"]),
+        (BAD, GOOD, ["mended"]),
+        (UNKNOWN, GOOD, ["looked"]),
+        (GOOD, UNKNOWN, ["unlooked"]),
+        (BAD, UNKNOWN, ["unlooked"]),
+        (NONE, GOOD, ["new"]),
+        (NONE, UNKNOWN, ["new"]),
+        (GOOD, NONE, ["gone"]),
+        (BAD, NONE, ["gone"]),
+        (BAD, document.document([], 0), []),
+    ],
+)
+def test_what_changed(before: t.Any, after: t.Any, kinds: list[str]) -> None:
+    assert [change["kind"] for change in document.changes(before, after)] == kinds
+
+
+# -- page ----------------------------------------------------------------------------------------------------------------------
+
+
+@SAMPLES
+@pytest.mark.parametrize("mask", [False, True])
+def test_the_page_says_all_and_fetches_nothing(name: str, mask: bool) -> None:
+    report = samples.SAMPLES[name]()
+    html = page.page(report, samples.green(), mask)
+    shown = Page(html)
+    assert not {tag for tag, _attributes in shown.tags} & {"script", "link", "img", "iframe", "object", "form", "base"}
+    leads = [value for _tag, found in shown.tags for key, value in found.items() if value and key in ("href", "src")]
+    assert all(value.startswith("#") for value in leads)
+    assert not re.search(r"url\((?!#)|@import", html)
+    for row in rows(report):
+        if row["ok"] is not True:
+            assert row["id"] in shown.text
+            assert row["next"].replace("`", "")[:30] in shown.text.replace(" , ", ", ").replace("  ", " ")
+    identifiers = [found["id"] for _tag, found in shown.tags if "id" in found]
+    assert len(identifiers) == len(set(identifiers))
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("green", "Every hop is as it should be."),
+        ("three", "3 faults."),
+        ("open", "What was looked at is as it should be. 1 thing was not looked at."),
+        ("fleet", "12 faults on 4 of 20 hosts. 1 thing was not looked at."),
+    ],
+)
+def test_the_verdict(name: str, verdict: str) -> None:
+    shown = Page(page.page(samples.SAMPLES[name]()))
+    assert shown.text.startswith(f" Coolify's WebSockets: {verdict}")
+    assert ("Every hop is as it should be." in shown.text) == (name in ("green", "fleet"))
+
+
+def test_no_host_is_not_green() -> None:
+    assert "No host was looked at." in page.page(document.document([], 0))
+
+
+def test_nothing_that_others_sent_becomes_a_tag() -> None:
+    evil = "<script>alert(1)</script>`<b>`\"'><img src=x>"
+    report = samples.three_faults()
+    for host in report["hosts"]:
+        host["host"] = host["plan"]["why"] = evil
+        host["plan"]["notes"] = [evil]
+        for row in host["rows"]:
+            row.update(host=evil, url=evil, seen=evil, cause=evil, **{"from": evil})
+    for mask in (False, True):
+        tags = {tag for tag, _attributes in Page(page.page(report, samples.green(), mask)).tags}
+        assert not tags & {"script", "img", "b"}
+
+
+def states(report: t.Any) -> dict[str, str]:
+    return {box.title: box.state for box in diagram.diagram(report["hosts"][0]).boxes if box.text}
+
+
+def test_every_box_has_the_worst_state_of_its_rows() -> None:
+    assert set(states(samples.green()).values()) == {"good"}
+    found = states(samples.three_faults())
+    assert {title for title, state in found.items() if state == "bad"} == {
+        "Cloudflare Tunnel", "Firewall", "Realtime, 6001", "Terminal, 6002",
+    }
+    assert states(samples.not_all_looked_at())["Domain"] == "unknown"
+
+
+def test_one_of_the_two_servers_is_red_alone() -> None:
+    report = document.document([samples.host(symptoms={("realtime", "/terminal/ws"): "CWT-902"})], 0)
+    found = states(report)
+    assert (found["Realtime, 6001"], found["Terminal, 6002"]) == ("good", "bad")
+
+
+def test_a_host_that_was_not_looked_at_has_no_green_box() -> None:
+    report = document.document([samples.fleet()["hosts"][-3]], 0)
+    assert report["hosts"][0]["broken"] == ["host (CWT-101)"]
+    assert set(states(report).values()) == {"bad", "unknown"}
+
+
+def test_a_hop_that_is_left_out_or_not_on_the_way_is_grey() -> None:
+    report = samples.green()
+    host = report["hosts"][0]
+    host["rows"] = [row for row in host["rows"] if row["hop"] not in ("tunnel", "nginx")]
+    host["rows"].append(dict(host["rows"][0], hop="nginx", seen="not wanted"))
+    found = {box.title: box.text for box in diagram.diagram(host).boxes if box.state == "off"}
+    assert found == {"Cloudflare Tunnel": "not on the way", "nginx in the container coolify": "left out"}
+
+
+def test_a_hop_that_the_drawing_does_not_know_is_drawn() -> None:
+    report = samples.green()
+    report["hosts"][0]["rows"].append(dict(one(False, "CWT-201")["hosts"][0]["rows"][0], hop="broadcast"))
+    assert states(report)["broadcast"] == "bad"
+
+
+# -- masks ---------------------------------------------------------------------------------------------------------------------
+
+PRIVATE = re.compile(
+    r"acme|203\.0\.113\.77|2a01:4f8|uncommonly|100\.64\.0\.[1-9]|\bweb-\d|laptop|vps-else|frankfurt|198\.51\.100\.2[34]|fresh|"
+    r"fd7a:115c:a1e0:ab12"
+)
+
+
+@SAMPLES
+def test_no_name_is_on_a_masked_page(name: str) -> None:
+    report = samples.SAMPLES[name]()
+    assert PRIVATE.search(page.page(report, samples.green()))
+    html = page.page(report, samples.green(), mask=True)
+    assert not PRIVATE.search(html), PRIVATE.search(html)
+
+
+def masked(text: str, **fields: str) -> str:
+    mask = Mask()
+    mask.learn([fields, text])
+    return str(mask.masked(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://203.0.113.7:6001/app/ and 203.0.113.7.", "http://192.0.2.1:6001/app/ and 192.0.2.1."),
+        ("[2A01:4f8::7]:6002, 2a01:4f8:0::7: refused", "[2001:db8::1]:6002, 2001:db8::1: refused"),
+        ("fe80::1%eth0 ::1 [::]:80 127.0.0.1 0.0.0.0", "2001:db8::1%eth0 ::1 [::]:80 127.0.0.1 0.0.0.0"),
+        ("::ffff:203.0.113.7", "2001:db8::1"),
+        ("at 22:44:20, port 8000:8000", "at 22:44:20, port 8000:8000"),
+        ("100.64.0.0/10 to 6001, 10.1.0.0/16", "100.64.0.0/10 to 6001, 192.0.2.1/16"),
+        ("wss://Term.Acme.com/x?y=term.acme.com", "wss://domain-1.example/x?y=domain-1.example"),
+        ("*.acme.com goes to http://localhost:80", "*.domain-1.example goes to http://localhost:80"),
+        ("to https://team.cloudflareaccess.com/cdn-cgi", "to https://domain-1.example/cdn-cgi"),
+        ("bücher.example. And xn--bcher-kva.de", "domain-1.example. And domain-2.example"),
+        ("http://nas:8080 is what nas is", "http://host-1:8080 is what host-1 is"),
+        ("ssh: connect to host box port 22: box", "ssh: connect to host host-1 port 22: host-1"),
+        ("Could not resolve hostname bad_box: x; root@b-2: denied", "Could not resolve hostname host-1: x; root@host-2: denied"),
+        ("/backup/c.acme.com.yaml", "/backup/domain-1.example.yaml"),
+        ("/data/coolify/proxy/dynamic/coolify.yaml in http.conf:3", "/data/coolify/proxy/dynamic/coolify.yaml in http.conf:3"),
+        ("docker-compose.custom.yml, State.Health", "docker-compose.custom.yml, State.Health"),
+        ("4.0.0-beta.442, 26.1.5+dfsg1, v3.6.15, 1.1.3", "4.0.0-beta.442, 26.1.5+dfsg1, v3.6.15, 1.1.3"),
+        ("https://terminal.sh/ and terminal.sh", "https://domain-1.example/ and domain-1.example"),
+    ],
+)
+def test_a_text_is_masked(text: str, expected: str) -> None:
+    assert masked(text) == expected
+
+
+def test_names_of_the_inventory_are_masked_in_texts() -> None:
+    assert masked("web-1 and WEB-1, not web-10; web-1.lan", host="web-1") == "host-1 and host-1, not web-10; domain-1.example"
+    assert masked("/srv/db7_2026/db7.json", host="db7") == "/srv/host-1_2026/host-1.json"
+    assert masked("cafe:8080: refused", **{"from": "cafe"}) == "host-1:8080: refused"
+
+
+def test_a_host_that_is_called_like_a_word_of_ours_spoils_no_text() -> None:
+    mask = Mask()
+    fields = {"host": "coolify", "from": "server", "cause": "The container coolify is not running. The server is fine."}
+    mask.learn(fields)
+    assert mask.masked(fields) == {**fields, "host": "host-1", "from": "host-2"}
+
+
+def test_no_diagnosis_is_changed_by_masks() -> None:
+    mask = Mask()
+    mask.learn(samples.fleet())
+    for entry in _diagnosis.TABLE.values():
+        assert (mask.text(entry.cause), mask.text(entry.next)) == (entry.cause, entry.next)
+
+
+def test_masks_are_as_many_as_the_things() -> None:
+    addresses = [f"10.{number // 256}.{number % 256}.1" for number in range(2000)]
+    mask = Mask()
+    found = [mask.text(address) for address in addresses]
+    assert len(set(found)) == len(found)
+    assert [mask.text(address) for address in addresses] == found
+
+
+# -- JUnit ---------------------------------------------------------------------------------------------------------------------
+
+
+@SAMPLES
+def test_junit_has_a_case_for_each_row(name: str) -> None:
+    report = samples.SAMPLES[name]()
+    root = ElementTree.fromstring(junit.junit(report))
+    assert [suite.get("name") for suite in root] == [host["host"] for host in report["hosts"]]
+    cases = list(root.iter("testcase"))
+    assert len(cases) == len(rows(report)) == int(root.get("tests", ""))
+    for case, row in zip(cases, rows(report)):
+        assert case.get("classname") == "{host}.{hop}".format(**row)
+        assert case.get("name") == "{} → {}".format(row["from"], row["url"] or row["hop"])
+        assert [child.tag for child in case] == {True: [], False: ["failure"], None: ["skipped"]}[row["ok"]]
+        for child in case:
+            said = f"{child.get('message')} {child.text}"
+            assert all(row[key] in said for key in ("id", "cause", "next"))
+    assert int(root.get("failures", "")) == sum(row["ok"] is False for row in rows(report))
+    assert int(root.get("skipped", "")) == sum(row["ok"] is None for row in rows(report))
+
+
+def test_junit_carries_what_xml_cannot() -> None:
+    report = one(False, "CWT-201")
+    report["hosts"][0]["rows"][0].update(seen="\x1b[2J\x00<&]]>\ud800", url="\x07")
+    failure = ElementTree.fromstring(junit.junit(report)).find(".//failure")
+    assert failure is not None
+    assert "<&]]>" in str(failure.text)
+
+
+# -- the action ----------------------------------------------------------------------------------------------------------------
+
+
+def run(monkeypatch: pytest.MonkeyPatch, report: t.Any, **options: t.Any) -> t.Any:
+    monkeypatch.setattr(hop_report.ActionBase, "run", lambda *_arguments: {})
+    action = hop_report.ActionModule.__new__(hop_report.ActionModule)
+    hosts = [host["host"] for host in report["hosts"]]
+    defaults = {"path": None, "html_path": None, "junit_path": None, "compare_path": None, "mask": False}
+    arguments = {**defaults, "hosts": hosts, "results": report["hosts"], **options}
+    monkeypatch.setattr(action, "validate_argument_spec", lambda _spec: (None, arguments), raising=False)
+    action._task = SimpleNamespace(args=options)
+    return action.run()
+
+
+def test_no_secret_is_in_any_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    planted = "s3cret-planted"
+
+    def plant(info: t.Any, plan: t.Any) -> None:
+        samples.sick(info, plan)
+        for values in (info["env_file"]["variables"], info["coolify"]["environment"]):
+            values.update(dict.fromkeys(("APP_KEY", "PUSHER_APP_SECRET", "PUSHER_APP_KEY", "DB_PASSWORD"), planted))
+        plan["token"] = info["token"] = planted
+        info["managed"]["traefik"]["content"] += f"# {planted}"
+        plan["pusher"]["secret"] = info["managed"]["tunnel"]["token"] = planted
+
+    names = {option: str(tmp_path / option) for option in ("path", "html_path", "junit_path")}
+    run(monkeypatch, document.document([samples.host(change=plant)], 0), **names)
+    for name in names.values():
+        assert planted not in Path(name).read_text()
+        assert "CWT-115" in Path(name).read_text()
+    assert planted not in capsys.readouterr().out
+
+
+def test_the_page_compares_with_an_earlier_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    first, second, html = (str(tmp_path / name) for name in ("a/first.json", "second.json", "hops.html"))
+    run(monkeypatch, samples.green(), path=first, html_path=html)
+    assert "What changed" not in Path(html).read_text()
+    broken = document.document([samples.host(symptoms=samples.THREE)], 0)
+    run(monkeypatch, broken, path=second, compare_path=first, html_path=html)
+    assert "Newly broken" in Path(html).read_text()
+    assert document.parsed(Path(second).read_text())["ok"] is False
+    run(monkeypatch, broken, compare_path=second, html_path=html)
+    assert "Nothing: every row says" in Path(html).read_text()
+    with pytest.raises(AnsibleActionFail, match=r"coolify_verify_compare_path: .*Copy it"):
+        run(monkeypatch, samples.green(), compare_path=second, path=str(tmp_path / "a" / ".." / "second.json"))
+    assert document.parsed(Path(second).read_text())["ok"] is True
+
+
+def test_what_cannot_be_read_or_written_costs_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").mkdir()
+    options = {"compare_path": "missing.json", "path": "taken", "html_path": "hops.html", "junit_path": "hops.xml"}
+    with pytest.raises(AnsibleActionFail) as failure:
+        run(monkeypatch, samples.green(), **{option: str(tmp_path / name) for option, name in options.items()})
+    assert re.search("coolify_verify_compare_path: .*an earlier run wrote", str(failure.value))
+    assert "coolify_verify_report_path: " in str(failure.value)
+    assert "coolify_verify_html_path" not in str(failure.value)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["hops.html", "hops.xml", "taken"]
+    assert "Every hop is as it should be." in capsys.readouterr().out
