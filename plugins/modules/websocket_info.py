@@ -71,6 +71,14 @@ options:
       - A container to read E(PUSHER_APP_KEY) from, so that the realtime server greets instead of refusing.
       - The key is in no output. Where it cannot be read, a key that nobody has is used.
     type: str
+  broadcast:
+    description:
+      - Where an event is to arrive that Coolify's own backend publishes. One is published inside O(app_key_container), by the
+        settings and with the secret that are there, on a channel of its own; it leaves no trace. As O(targets).
+      - Nothing is published where the key cannot be read.
+    type: list
+    elements: dict
+    default: []
   views:
     description:
       - Other machines to look from, while the module looks from the task's own host.
@@ -121,7 +129,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 results:
-  description: One result for each target, in their order.
+  description:
+    - One result for each target, in their order, then one for what was published, and one for each of O(broadcast).
   returned: always
   type: list
   elements: dict
@@ -130,7 +139,7 @@ results:
     url: {type: str, description: The target's URL.}
     kind: {type: str, description: The target's kind.}
     expect: {type: str, description: What was expected.}
-    ok: {type: bool, description: Whether it was as expected.}
+    ok: {type: bool, description: "Whether it was as expected, null where it could not be looked at."}
     status: {type: int, description: "The HTTP status, or null.", sample: 101}
     seen: {type: str, description: "What was seen, in a few words.", sample: 101 established}
     milliseconds: {type: float, description: How long it took.}
@@ -149,10 +158,12 @@ app_key:
   type: bool
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
-from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _handshake
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _broadcast, _handshake
 
 
 def read_app_key(socket: str, container: str | None) -> str | None:
@@ -195,6 +206,7 @@ def main() -> None:
                     **common,
                 },
             },
+            "broadcast": {"type": "list", "elements": "dict", "default": []},
             "app_key_container": {"type": "str", "no_log": False},
             "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
         },
@@ -202,13 +214,19 @@ def main() -> None:
     )
     if module.params["deadline"] <= 0:
         module.fail_json(msg="deadline is {}. Set it to some seconds.".format(module.params["deadline"]))
-    app_key = read_app_key(module.params["docker_socket"], module.params["app_key_container"])
-    try:
-        results = _handshake.probe_all(
-            module.params["targets"], module.params["deadline"], app_key, module.params["ca_certificates"]
-        )
-    except ValueError as error:
-        module.fail_json(msg=str(error))
+    options = module.params
+    container, deadline, authorities = options["app_key_container"], options["deadline"], options["ca_certificates"]
+    app_key = read_app_key(options["docker_socket"], container)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        published = None
+        if app_key and options["broadcast"]:
+            engine = _client.Engine(options["docker_socket"], deadline)
+            published = beside.submit(_broadcast.prove, engine, container, app_key, options["broadcast"], deadline, authorities)
+        try:
+            results = _handshake.probe_all(options["targets"], deadline, app_key, authorities)
+            results += published.result() if published else []
+        except ValueError as error:
+            module.fail_json(msg=str(error))
     module.exit_json(changed=False, results=results, app_key=app_key is not None)
 
 

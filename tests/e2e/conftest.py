@@ -89,6 +89,20 @@ class Lab:
                         failed.setdefault(host, []).append(str(outcome.get("msg", "")))
         return Run(done.returncode, text, result.get("stats", {}), changed, failed)
 
+    def module(self, name: str, **options: object) -> dict[str, t.Any]:
+        """The result of one execution of a module of the collection on the host. Raises AssertionError where it fails."""
+        done = subprocess.run(
+            [
+                str(BIN / "ansible"), "-i", str(self.inventory), self.host, "-b", "-m", f"selfhosted.coolify.{name}",
+                "-a", json.dumps(options),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+            capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{") :])[0]
+
     def run(self, machine: str, *words: str, check: bool = True) -> str:
         """A command inside one of the lab's machines, by the outer engine (not by ssh: ssh is what users have)."""
         code, output = self.engine.containers.get(machine).exec_run(list(words))

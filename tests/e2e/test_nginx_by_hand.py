@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import typing as t
 
 import pytest
-from conftest import BIN, ROOT
 from coolify_host import PORT, CoolifyHost
 from coolify_sockets import both_served
 
@@ -46,16 +42,7 @@ CASES = {
 
 
 def snippet(lab, **options: str) -> dict[str, t.Any]:
-    words = " ".join(f"{name}={value}" for name, value in options.items())
-    done = subprocess.run(
-        [str(BIN / "ansible"), "-i", str(lab.inventory), lab.host, "-b", "-m", "selfhosted.coolify.nginx_snippet", "-a", words],
-        cwd=ROOT,
-        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
-        capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    start = done.stdout.index("{")
-    return json.JSONDecoder().raw_decode(done.stdout[start:])[0]
+    return lab.module("nginx_snippet", **options)
 
 
 @pytest.fixture

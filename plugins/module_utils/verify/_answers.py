@@ -11,7 +11,7 @@ from . import _websocket
 #: Whether a URL's scheme is encrypted, and its port where it names none.
 SCHEMES = {"http": (False, 80), "ws": (False, 80), "https": (True, 443), "wss": (True, 443)}
 _PUSHER_QUERY = "protocol=7&client=js&version=8.4.0&flash=false"
-_LOGIN = re.compile(r"cloudflareaccess\.com|/cdn-cgi/access/login|/oauth2/|/outpost\.goauthentik|/authelia", re.I)
+LOGIN = re.compile(r"cloudflareaccess\.com|/cdn-cgi/access/login|/oauth2/|/outpost\.goauthentik|/authelia", re.I)
 _TUNNEL_DOWN = (520, 521, 522, 523, 524, 530)
 
 
@@ -47,7 +47,7 @@ def refusal(answer: _websocket.Answer, upgrade: bool, url: SplitResult) -> Fault
     """What an HTTP status means in place of the upgrade."""
     status = answer.status
     location = answer.headers.get("location", "")
-    if _LOGIN.search(location):
+    if LOGIN.search(location):
         return Fault("CWT-831", f"{status} login page", _place(location))
     if status in (301, 302, 303, 307, 308):
         if upgrade and _same_site(location, url):

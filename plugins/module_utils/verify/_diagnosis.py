@@ -103,6 +103,29 @@ CWT-309 environment: PUSHER_BACKEND_PORT moves the realtime server inside the co
 CWT-310 environment: PUSHER_BACKEND_HOST or PUSHER_BACKEND_PORT sends the backend's events elsewhere than to the realtime server
     beside it: a login page on the way stops them, and so does the update to Coolify 4.4.
 - Run selfhosted.coolify.site. It takes them out.
+CWT-321 broadcast: Coolify's backend cannot publish: the name that it publishes to has no address in the container.
+- Take PUSHER_BACKEND_HOST out of .env, or mend it; run selfhosted.coolify.site.
+CWT-322 broadcast: Coolify's backend cannot publish: nothing answers at the address that it publishes to.
+- Take PUSHER_BACKEND_HOST and PUSHER_BACKEND_PORT out of .env, or mend them; run selfhosted.coolify.site; see the hop realtime.
+CWT-323 broadcast: Coolify's backend cannot publish: it speaks another scheme (http, https) than the server that it publishes
+    to.
+- Take PUSHER_SCHEME and PUSHER_BACKEND_SCHEME out of .env, or mend them; run selfhosted.coolify.site.
+CWT-324 broadcast: The realtime server refuses what Coolify's backend publishes: the signature, or the application.
+- PUSHER_APP_ID, PUSHER_APP_KEY or PUSHER_APP_SECRET differ between the two; run /data/coolify/source/upgrade.sh, which
+    re-creates both.
+CWT-325 broadcast: Coolify's backend publishes to a page, such as a login in front of the domain, and not to the realtime
+    server.
+- Take PUSHER_BACKEND_HOST and PUSHER_BACKEND_PORT out of .env, so that it publishes inside of Docker; run
+    selfhosted.coolify.site.
+CWT-326 broadcast: What Coolify's backend publishes is answered with an unexpected status.
+- Read the log of the container named in the hop realtime (`docker logs --tail 50`).
+CWT-327 broadcast: The event was taken, but does not arrive: browsers listen at another server than Coolify publishes to.
+- Compare where the path of the row leads with the row above it; see PUSHER_BACKEND_HOST in .env.
+CWT-328 broadcast?: Coolify's own settings for publishing events could not be read in the container, or not be used there.
+- See whether `docker exec coolify php -v` answers, and /var/www/html/config/broadcasting.php in the container.
+CWT-329 broadcast?: The socket to listen on did not open from the host itself.
+- See the other rows with the same address; where they are fine, the host cannot reach its own public address, which others
+    can.
 
 # 4xx: the self-heal service
 CWT-401 self-heal: The service coolify-websocket is not installed: the routes will be lost when Coolify updates itself.

@@ -45,6 +45,7 @@ _GRACE = 0.1
 _NO_NETWORK = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 Target = t.Mapping[str, t.Any]
+AnyProbe = t.TypeVar("AnyProbe", bound="Probe")
 
 
 class _Closed(Fault):
@@ -84,22 +85,14 @@ def probe_all(
     (PEM) to trust beside the system's. Raises ValueError, which names the target and its option that is wrong, or the
     certificates that cannot be read.
     """
-    targets = [{**DEFAULTS, **target} for target in targets]
-    for index, target in enumerate(targets):
-        try:
-            validate(target)
-        except ValueError as error:
-            raise ValueError(f"targets[{index}]: {error}") from None
-    contexts = {checked: _tls(checked, authorities) for checked in _tls_wanted(targets)}
     end = time.monotonic() + deadline
     done: queue.Queue[tuple[int, dict[str, t.Any]]] = queue.Queue()
-
-    probes = [_Probe(target, end, app_key, contexts.get(bool(target["validate_certs"]))) for target in targets]
+    looking = probes(targets, end, app_key, authorities, Probe)
 
     def look(index: int) -> None:
-        done.put((index, probes[index].result()))
+        done.put((index, looking[index].result()))
 
-    for index in range(len(probes)):
+    for index in range(len(looking)):
         # Daemons: a resolver that does not answer cannot be interrupted, and must not hold up the end.
         threading.Thread(target=look, args=(index,), daemon=True).start()
     results: dict[int, dict[str, t.Any]] = {}
@@ -109,7 +102,21 @@ def probe_all(
         except queue.Empty:
             break
         results[index] = result
-    return [results.get(index) or probe.unfinished() for index, probe in enumerate(probes)]
+    return [results.get(index) or probe.unfinished() for index, probe in enumerate(looking)]
+
+
+def probes(
+    targets: t.Sequence[Target], end: float, app_key: str | None, authorities: str | None, make: t.Callable[..., AnyProbe]
+) -> list[AnyProbe]:
+    """A probe for each target, by what `Probe` takes. Raises ValueError as `probe_all` does."""
+    targets = [{**DEFAULTS, **target} for target in targets]
+    for index, target in enumerate(targets):
+        try:
+            validate(target)
+        except ValueError as error:
+            raise ValueError(f"targets[{index}]: {error}") from None
+    contexts = {checked: _tls(checked, authorities) for checked in _tls_wanted(targets)}
+    return [make(target, end, app_key, contexts.get(bool(target["validate_certs"]))) for target in targets]
 
 
 def _tls_wanted(targets: t.Sequence[Target]) -> set[bool]:
@@ -130,7 +137,7 @@ def _tls(checked: bool, authorities: str | None) -> ssl.SSLContext:
     return context
 
 
-class _Probe:
+class Probe:
     """One target, from its name to the first message."""
 
     def __init__(self, target: Target, end: float, app_key: str | None, context: ssl.SSLContext | None) -> None:
@@ -265,7 +272,7 @@ class _Probe:
             self._passed("http")
             seen = self._judge(answer, key)
             if self._target["kind"] == "app":
-                seen = self._greeting(reader)
+                seen = self._greeted(connection, reader, self._greeting(reader))
             elif self._target["kind"] == "terminal" and answer.status == 101:
                 return self._refused_by_terminal(reader)
             if answer.status == 101:
@@ -278,6 +285,10 @@ class _Probe:
             raise self._broken(error.kind) from error
         except (OSError, ssl.SSLError) as error:
             raise self._broken(_websocket.ENDED, "reset") from error
+
+    def _greeted(self, connection: socket.socket, reader: _websocket.Reader, seen: str) -> str:
+        """What comes after the greeting; here nothing."""
+        return seen
 
     # -- what it means -------------------------------------------------------------------------------------------------
 

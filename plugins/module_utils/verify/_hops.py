@@ -20,7 +20,7 @@ _NOT_ROOT = re.compile(
     r"(sudo|doas|su): .*(not permitted|authentication failure)",
     re.I,
 )
-_ORDER = (*_OUTER, "nginx", "app", "environment", "realtime", "self-heal")
+_ORDER = (*_OUTER, "nginx", "app", "environment", "realtime", "broadcast", "self-heal")
 
 
 def result(

@@ -31,7 +31,9 @@ def looks(
     """`targets` and `views` for the module websocket_info; a machine that nothing is promised to has no view.
 
     `unlooked` are the sides that something is promised to or kept from, and that nobody looks from, each with the id of the
-    diagnosis that says what to give for it. `addresses_given`: the user named `addresses`, so that they are all there are.
+    diagnosis that says what to give for it. `broadcast` is where an event of the backend's is to arrive.
+
+    `addresses_given`: the user named `addresses`, so that they are all there are.
 
     `tailnet` and `outside` name the machines on the tailnet and on the public side. Each view has `deadline` seconds, and
     trusts `ca_certificates` (PEM) beside the system's. The others as of `targets`.
@@ -50,7 +52,21 @@ def looks(
         if wanted:
             options = {"from": name, "targets": wanted, "deadline": deadline, "ca_certificates": ca_certificates}
             views.append({key: value for key, value in options.items() if value is not None})
-    return {"targets": targets(plan, info, "host"), "views": views, "unlooked": unlooked}
+    return {
+        "targets": targets(plan, info, "host"),
+        "views": views,
+        "unlooked": unlooked,
+        "broadcast": _broadcast(plan, info, connect_to),
+    }
+
+
+def _broadcast(plan: Json, info: Json, connect_to: t.Mapping[str, str] | None) -> list[dict[str, t.Any]]:
+    """Where the host itself is to see an event: at the realtime server, and by each way in that the plan promises."""
+    found = _published("realtime", f"http://{bound(info, 'app')}", plan["ports"])
+    for view in ("control", "tailnet"):
+        found += targets(plan, info, view, connect_to)
+    # The certificate is proved where people come in.
+    return [dict(target, name="broadcast", validate_certs=False) for target in found if target["kind"] == "app"]
 
 
 def targets(

@@ -169,9 +169,17 @@ class Reader:
 
 def closing() -> bytes:
     """A masked close frame, 1000 (normal), as RFC 6455, 5.5.1 has it."""
+    return _masked(CLOSE, struct.pack("!H", 1000))
+
+
+def text(payload: bytes) -> bytes:
+    """A masked text frame with up to 125 bytes."""
+    return _masked(TEXT, payload)
+
+
+def _masked(opcode: int, payload: bytes) -> bytes:
     mask = os.urandom(4)
-    payload = bytes(byte ^ mask[index % 4] for index, byte in enumerate(struct.pack("!H", 1000)))
-    return bytes([0x80 | CLOSE, 0x80 | len(payload)]) + mask + payload
+    return bytes([0x80 | opcode, 0x80 | len(payload)]) + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
 
 
 def close_code(frame: Frame) -> int:

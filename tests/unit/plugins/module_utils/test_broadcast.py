@@ -1,0 +1,73 @@
+"""What comes of publishing an event, by what the program in the container says of it."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _broadcast
+
+TOLD = {"scheme": "http", "host": "127.0.0.1", "port": "6001", "error": 0, "status": 200, "location": "", "json": True}
+
+
+class Engine:
+    """Runs nothing, and has this output."""
+
+    def __init__(self, output: t.Any) -> None:
+        self.output = output
+        self.asked: list[t.Any] = []
+
+    def exec(self, container: str, argv: list[str]) -> tuple[int, bytes]:
+        self.asked.append((container, argv))
+        if isinstance(self.output, Exception):
+            raise self.output
+        return 0, self.output if isinstance(self.output, bytes) else json.dumps(self.output).encode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "identifier"),
+    [
+        ({}, None),
+        ({"error": 6}, "CWT-321"),
+        ({"error": 7}, "CWT-322"),
+        ({"error": 28}, "CWT-322"),
+        ({"error": 52}, "CWT-322"),
+        ({"error": 35}, "CWT-323"),
+        ({"error": 60}, "CWT-323"),
+        ({"status": 400, "json": False}, "CWT-323"),
+        ({"status": 404, "json": False, "port": "443"}, "CWT-323"),
+        ({"status": 401}, "CWT-324"),
+        ({"status": 403}, "CWT-324"),
+        ({"status": 302, "json": False}, "CWT-325"),
+        ({"status": 403, "json": False}, "CWT-325"),
+        ({"status": 200, "json": False}, "CWT-325"),
+        ({"status": 413}, "CWT-326"),
+        ({"status": 404}, "CWT-326"),
+        ({"status": 502, "json": False}, "CWT-326"),
+    ],
+)
+def test_each_answer_has_its_diagnosis(changes: dict[str, t.Any], identifier: str | None) -> None:
+    engine: t.Any = Engine({**TOLD, **changes})
+    result = _broadcast.publish(engine, "coolify", "channel")
+    assert (result["diagnosis"] or {}).get("id") == identifier
+    assert result["ok"] is (identifier is None)
+    (container, argv) = engine.asked[0]
+    assert (container, argv[:2], argv[3:]) == ("coolify", ["php", "-r"], ["channel", "selfhosted-coolify"])
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        b"", b"PHP Fatal error: the secret is s3cret", b"[]", b'{"error": 0}', b"\xff", _client.EngineError("no php"),
+        _client.EngineUnavailable("no engine"), b"[" * 100000,
+    ],
+    ids=range(8),
+)
+def test_what_cannot_be_understood_is_no_verdict_and_is_not_repeated(output: t.Any) -> None:
+    engine: t.Any = Engine(output)
+    result = _broadcast.publish(engine, "coolify", "channel")
+    assert (result["ok"], result["diagnosis"]["id"]) == (None, "CWT-328")
+    assert "s3cret" not in json.dumps(result)
