@@ -52,7 +52,13 @@ _WAY: tuple[tuple[str, tuple[str, ...], str, int, int, int], ...] = (
     ("Realtime, 6001", ("realtime",), "app", 4, _LEFT, _COLUMN),
     ("Terminal, 6002", ("realtime",), "terminal", 4, _RIGHT, _COLUMN),
 )
-_BESIDE = (("The host", "host"), ("Coolify", "app"), ("PUSHER_* in .env", "environment"), ("Self-heal service", "self-heal"))
+_BESIDE = (
+    ("The host", "host"),
+    ("Coolify", "app"),
+    ("PUSHER_* in .env", "environment"),
+    ("Live updates", "broadcast"),
+    ("Self-heal service", "self-heal"),
+)
 _SIGNS = {"/app": "app", "/terminal/ws": "terminal"}
 
 
