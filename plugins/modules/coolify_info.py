@@ -25,9 +25,10 @@ options:
     type: path
     default: /data/coolify
   tunnel_config:
-    description: Path of cloudflared's configuration file, for a tunnel that is managed on the host.
+    description:
+      - Path of cloudflared's configuration file, for a tunnel that is managed on the host.
+      - Without it, it is the file of the connector that runs, looked for where cloudflared looks for it.
     type: path
-    default: /etc/cloudflared/config.yml
   nginx:
     description:
       - What M(selfhosted.coolify.nginx_snippet) is given of C(resolver) and C(read_timeout), to tell whether the routes in the
@@ -215,6 +216,10 @@ managed:
         - cloudflared's ingress list. C(path), C(present), C(managed_by_coolify), C(rules) (each with C(hostname),
           C(path), C(service)), the C(error) where it could not be read, and C(by_hand), why the collection can put no rule
           into it, empty where it can.
+        - C(connectors) are the units, containers and processes that run cloudflared. Each has C(kind), C(name), C(running),
+          C(remote) (it runs by a token, so that Cloudflare has its list), the C(path) of its list on the host, the ids
+          C(account) and C(tunnel) from its token, and C(counts), whether its list is the one that counts.
+        - C(remote) is true where the list that counts lies with Cloudflare. C(path) is then a file that nothing reads.
       type: dict
 """
 
@@ -229,7 +234,7 @@ def main() -> None:
         argument_spec={
             "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
             "data_path": {"type": "path", "default": "/data/coolify"},
-            "tunnel_config": {"type": "path", "default": "/etc/cloudflared/config.yml"},
+            "tunnel_config": {"type": "path"},
             "nginx": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
@@ -237,7 +242,7 @@ def main() -> None:
     discovery = _discovery.Discovery(
         _client.Engine(module.params["docker_socket"]),
         data_path=module.params["data_path"],
-        tunnel_config=module.params["tunnel_config"],
+        tunnel_config=module.params["tunnel_config"] or None,
         nginx=module.params["nginx"],
     )
     module.exit_json(changed=False, **discovery.facts())

@@ -19,7 +19,8 @@ from ..env import _dotenv, _pusher
 from ..firewall import _host, _nft_rules, _port_reach
 from ..keeper import _kept
 from ..nginx import _container, _http_conf, _routes
-from . import _interfaces, _state
+from ..tunnel import _connectors as _tunnels
+from . import _connectors, _interfaces, _state
 
 CONTAINER = "coolify"
 REALTIME = "coolify-realtime"
@@ -29,6 +30,7 @@ CLOUDFLARED = "coolify-cloudflared"
 CONSTANTS = "/var/www/html/config/constants.php"
 BROADCASTING = "/var/www/html/config/broadcasting.php"
 REVERB = "/etc/s6-overlay/s6-rc.d/reverb"
+_TUNNEL_CONFIG = "/etc/cloudflared/config.yml"
 STATE_FOLDER = "/var/lib/coolify-websocket"
 SELF_HEAL_STATE = "/run/coolify-websocket/state.json"
 SELF_HEAL_UNIT = "coolify-websocket.service"
@@ -63,14 +65,15 @@ def run(argv: t.Sequence[str]) -> tuple[int, str, str]:
 class Discovery:
     """One look at one host.
 
-    ``root`` is the folder that holds the host's file system; it is another one than ``/`` only in tests.
+    ``root`` is the folder that holds the host's file system; it is another one than ``/`` only in tests. ``tunnel_config``
+    is the file with the tunnel's list, where it is not to be found out.
     """
 
     def __init__(
         self,
         engine: _client.Engine,
         data_path: str = "/data/coolify",
-        tunnel_config: str = "/etc/cloudflared/config.yml",
+        tunnel_config: str | None = None,
         root: str = "/",
         run: Run = run,
         nginx: t.Mapping[str, t.Any] | None = None,
@@ -91,7 +94,9 @@ class Discovery:
             layout = _state.layout(coolify, lambda: self._asked(self._engine.has_path, coolify["Id"], REVERB))
         server = coolify if layout == _pusher.BUNDLED else beside
         proxy = _state.proxy(containers.get(PROXY))
-        units = self._units()
+        finder = _connectors.Finder(self._engine, self._root, self._text)
+        units = self._units(finder.units)
+        domain = self._domain(proxy["kind"])
         nft, table = self._nft()
         publishers = {
             "app": (server or {}, _pusher.APP_PORT),
@@ -110,7 +115,7 @@ class Discovery:
             "addresses": {name: _state.published_addresses(*one) for name, one in publishers.items()},
             "global_addresses": _interfaces.own_addresses(self._root),
             "proxy": proxy,
-            "domain": self._domain(proxy["kind"]),
+            "domain": domain,
             "os": self._os(),
             "ufw": ufw,
             "nft": nft,
@@ -119,7 +124,7 @@ class Discovery:
                 "self_heal": self._self_heal(units),
                 "traefik": self._traefik(),
                 "firewall": {**self._firewall(table, units), **self._reach(ports, table, ufw)},
-                "tunnel": self._tunnel(CLOUDFLARED in containers),
+                "tunnel": self._tunnel(CLOUDFLARED in containers, finder.connectors(units), (domain or {}).get("host")),
             },
         }
 
@@ -234,9 +239,9 @@ class Discovery:
             ],
         }
 
-    def _units(self) -> dict[str, dict[str, t.Any]]:
+    def _units(self, others: t.Sequence[str]) -> dict[str, dict[str, t.Any]]:
         _status, output, _error = self._run(
-            ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", SELF_HEAL_UNIT, _host.UNIT]
+            ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", SELF_HEAL_UNIT, _host.UNIT, *others]
         )
         return _state.systemd_units(output)
 
@@ -312,11 +317,27 @@ class Discovery:
             "other_rules": _port_reach.other_rules(published, ufw, saved, after),
         }
 
-    def _tunnel(self, managed_by_coolify: bool) -> Json:
-        text = self._text(self._tunnel_config)
-        found = {"path": self._tunnel_config, "present": text is not None, "managed_by_coolify": managed_by_coolify}
-        # Read on the control node, which alone has a YAML library, and not passed on.
-        return {**found, "text": text}
+    def _tunnel(self, managed_by_coolify: bool, connectors: list[_tunnels.Connector], host: str | None) -> Json:
+        count = _tunnels.counting(connectors, lambda path: _tunnels.names(self._text(path) or "", host or ""))
+        path = self._tunnel_config or next((one.path for one in count if one.path), None)
+        remote = self._tunnel_config is None and any(one.remote for one in count)
+        inside = path is None and not remote and bool(count)
+        if path is None:
+            found = (one for one in _tunnels.candidates("", "/root", "") if os.path.isfile(self._path(one)))
+            path = next(found, _TUNNEL_CONFIG)
+        text = None if inside else self._text(path)
+        return {
+            "path": path,
+            "present": text is not None,
+            "managed_by_coolify": managed_by_coolify,
+            "remote": remote,
+            "connectors": [
+                {**one._asdict(), "counts": one in count if self._tunnel_config is None else one.path == path}
+                for one in connectors
+            ],
+            # Read on the control node, which alone has a YAML library, and not passed on.
+            "text": None if remote else text,
+        }
 
 
 def _without_secrets(values: t.Mapping[str, str]) -> dict[str, str]:

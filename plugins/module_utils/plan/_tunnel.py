@@ -13,7 +13,7 @@ Facts = t.Mapping[str, t.Any]
 def present(info: Facts) -> bool:
     """Whether there is a tunnel in front of the host, of whatever kind."""
     tunnel = (info.get("managed") or {}).get("tunnel") or {}
-    return bool(tunnel.get("present") or tunnel.get("managed_by_coolify"))
+    return any(tunnel.get(key) for key in ("present", "managed_by_coolify", "connectors"))
 
 
 def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: bool) -> dict[str, t.Any]:
@@ -29,6 +29,12 @@ def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: b
         if ports[name]
     ]
     left_out = reason
+    counts = [one for one in tunnel.get("connectors") or [] if one["counts"]]
+    if not reason and tunnel.get("remote"):
+        named = ", ".join(f"{one['kind']} {one['name']}" for one in counts)
+        reason = f"The tunnel's list lies with Cloudflare: its connector runs by a token ({named})."
+    if not reason and counts and not any(one["path"] for one in counts) and not tunnel.get("present"):
+        reason = f"The tunnel's list lies inside of the container {counts[0]['name']}, where it cannot be changed."
     if not reason and not tunnel.get("present"):
         reason = "There is no list of a tunnel on this host."
     if not reason and not any(tunnel.get(key) for key in ("rules", "error", "by_hand")):
@@ -40,7 +46,7 @@ def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: b
     ours = not reason
     if not reason and not manage:
         reason = "coolify_tunnel_manage is false."
-    elsewhere = bool(domain and rules and tunnel.get("managed_by_coolify")) and not left_out
+    elsewhere = bool(domain and rules and (tunnel.get("managed_by_coolify") or tunnel.get("remote"))) and not left_out
     return {
         "reason": reason,
         "hostname": domain["host"] if domain else None,

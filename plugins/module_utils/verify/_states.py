@@ -98,6 +98,11 @@ def add(found: Rows, plan: Json, info: Json, traefik_document: t.Any) -> None:
 
 def _tunnel(found: Rows, plan: Json, info: Json) -> None:
     tunnel = info["managed"]["tunnel"]
+    if tunnel.get("remote"):
+        for one in tunnel["connectors"]:
+            if one["counts"]:
+                found.not_looked("CWT-806", "host", one["name"])
+        return
     if not tunnel["present"]:
         if tunnel["managed_by_coolify"]:
             found.not_looked("CWT-806", "host", "coolify-cloudflared")

@@ -53,7 +53,7 @@ class Engine:
     """Answers as an engine with Coolify's containers does."""
 
     def __init__(self) -> None:
-        self.containers: dict[str, dict[str, Any]] = {
+        self.named: dict[str, dict[str, Any]] = {
             "coolify": inspected("coolify", "docker.io/coollabsio/coolify:4.3.0", {"8080/tcp": "8000"}, ENV),
             "coolify-realtime": inspected(
                 "coolify-realtime",
@@ -70,10 +70,13 @@ class Engine:
         return {"Version": "26.1.5", "ApiVersion": "1.45"}
 
     def inspect(self, name: str) -> dict[str, Any] | None:
-        return self.containers.get(name)
+        return self.named.get(name)
 
     def image(self, name: str) -> dict[str, Any] | None:
         return None
+
+    def containers(self) -> list[dict[str, Any]]:
+        return [{"Id": one["Id"], "Image": one["Config"]["Image"]} for one in self.named.values()]
 
     def has_path(self, container: str, path: str) -> bool:
         return False
@@ -103,9 +106,9 @@ class Bundled(Engine):
         super().__init__()
         ports = {"8080/tcp": "8000", "6001/tcp": "7001", "6002/tcp": "6002"}
         env = ENV + "COOLIFY_VERSION=latest\n"
-        self.containers["coolify"] = inspected("coolify", "docker.io/coollabsio/coolify:latest", ports, env)
-        self.containers["coolify"]["Config"]["ExposedPorts"] = {port: {} for port in ports}
-        del self.containers["coolify-realtime"]
+        self.named["coolify"] = inspected("coolify", "docker.io/coollabsio/coolify:latest", ports, env)
+        self.named["coolify"]["Config"]["ExposedPorts"] = {port: {} for port in ports}
+        del self.named["coolify-realtime"]
         self.files[_discovery.CONSTANTS] = CONSTANTS.replace("4.3.0", "latest").encode()
         self.files[_discovery.BROADCASTING] = b"env('PUSHER_BACKEND_SCHEME', 'http')"
 
@@ -213,7 +216,7 @@ def test_a_bundled_host(root: Path) -> None:
 
 def test_what_the_separate_layout_left_behind(root: Path) -> None:
     engine = Bundled()
-    engine.containers["coolify-realtime"] = Engine().containers["coolify-realtime"]
+    engine.named["coolify-realtime"] = Engine().named["coolify-realtime"]
     (root / "data/coolify/source/docker-compose.custom.yml").write_text(
         "services:\n  soketi:\n    ports: !override\n      - 127.0.0.1:6001:6001\n"
     )
@@ -313,13 +316,13 @@ def test_without_docker_the_rest_is_told(root: Path) -> None:
 def test_an_env_file_that_compose_refuses_is_told_with_the_line(root: Path) -> None:
     """Field case V8: Coolify runs on, and fails at its next start."""
     env = root / "data/coolify/source/.env"
-    env.write_text(env.read_text() + "X=\"unclosed\n")
+    env.write_text(env.read_text() + 'X="unclosed\n')
     assert "a quote is not closed" in facts(root)["env_file"]["error"]
 
 
 def test_an_empty_machine(tmp_path: Path) -> None:
     engine = Engine()
-    engine.containers.clear()
+    engine.named.clear()
 
     def nothing(argv: Sequence[str]) -> tuple[int, str, str]:
         return 127, "", f"{argv[0]} is not installed"
@@ -355,7 +358,7 @@ def test_broken_parts_do_not_hide_the_others(root: Path) -> None:
 
 def test_a_container_of_coolifys_tunnel(root: Path) -> None:
     engine = Engine()
-    engine.containers["coolify-cloudflared"] = inspected("coolify-cloudflared", "cloudflare/cloudflared:latest", {})
+    engine.named["coolify-cloudflared"] = inspected("coolify-cloudflared", "cloudflare/cloudflared:latest", {})
     assert facts(root, engine)["managed"]["tunnel"]["managed_by_coolify"]
 
 
@@ -365,7 +368,7 @@ def test_the_file_of_the_proxy_that_runs_decides(root: Path) -> None:
     caddy.write_text("\nhttps://caddy.example.com {\n    reverse_proxy coolify:8080\n}\n")
     engine = Engine()
     assert facts(root, engine)["domain"]["host"] == "coolify.example.com"
-    engine.containers["coolify-proxy"]["Config"]["Image"] = "lucaslorentz/caddy-docker-proxy:2.8-alpine"
+    engine.named["coolify-proxy"]["Config"]["Image"] = "lucaslorentz/caddy-docker-proxy:2.8-alpine"
     assert facts(root, engine)["domain"]["host"] == "caddy.example.com"
 
 

@@ -232,10 +232,20 @@ def test_traefik_file(document: t.Any, identifier: str) -> None:
     assert faults(info, plan, document=document) == [("traefik", identifier)]
 
 
-def test_a_list_at_cloudflare_was_not_looked_at() -> None:
-    """Field case V7: the row was green, and nobody had looked."""
+AT_CLOUDFLARE = {"name": "coolify-cloudflared", "remote": True, "counts": True}
+
+
+@pytest.mark.parametrize(
+    "tunnel",
+    [
+        {"present": False, "managed_by_coolify": True},
+        {"present": True, "remote": True, "connectors": [AT_CLOUDFLARE, {"name": "other.service", "counts": False}]},
+    ],
+)
+def test_a_list_at_cloudflare_was_not_looked_at(tunnel: dict[str, t.Any]) -> None:
+    """Field cases V7 and T7: the row was green, and nobody had looked, or at a file that nothing reads."""
     info, plan = host("treated")
-    info["managed"]["tunnel"].update(present=False, managed_by_coolify=True, rules=[])
+    info["managed"]["tunnel"].update(tunnel, rules=[])
     found = _hops.result(HOST, plan, info, [], plan["traefik"]["document"])
     assert (found["ok"], found["broken"], found["unknown"]) == (True, [], ["tunnel (CWT-806)"])
     assert [row["ok"] for row in found["rows"] if row["hop"] == "tunnel"] == [None]
