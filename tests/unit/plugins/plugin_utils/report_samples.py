@@ -33,6 +33,8 @@ def host(
     looks = []
     for view, item in (("host", "host"), ("control", "control"), ("tailnet", "laptop"), ("outside", "vps-elsewhere")):
         targets = _targets.targets(plan, info, view, addresses=ADDRESSES)
+        if view == "host":
+            targets += _targets.looks(plan, info)["broadcast"]
         looks.append({"item": item, "results": [_seen(target, symptoms or {}) for target in targets]})
     document_of_traefik = plan["traefik"]["document"] if info["managed"]["traefik"]["present"] else None
     return _hops.result(name, plan, info, looks, document_of_traefik)

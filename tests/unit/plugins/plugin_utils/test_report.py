@@ -223,8 +223,8 @@ def test_a_hop_that_is_left_out_or_not_on_the_way_is_grey() -> None:
 
 def test_a_hop_that_the_drawing_does_not_know_is_drawn() -> None:
     report = samples.green()
-    report["hosts"][0]["rows"].append(dict(one(False, "CWT-201")["hosts"][0]["rows"][0], hop="broadcast"))
-    assert states(report)["broadcast"] == "bad"
+    report["hosts"][0]["rows"].append(dict(one(False, "CWT-201")["hosts"][0]["rows"][0], hop="moon"))
+    assert states(report)["moon"] == "bad"
 
 
 # -- masks ---------------------------------------------------------------------------------------------------------------------
