@@ -20,7 +20,7 @@ def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: b
     """Return the ``reason`` why the list is not ours to change, empty where it is, and the values used for it.
 
     ``by_hand`` tells whether the user is to enter the rules, since the list is not changed from here; ``give_back``
-    whether rules of ours that may be in it are to go.
+    whether rules of ours that may be in it are to go. ``connectors`` read the list, and are to be restarted when it changes.
     """
     tunnel = (info.get("managed") or {}).get("tunnel") or {}
     rules = [
@@ -52,6 +52,11 @@ def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: b
         "hostname": domain["host"] if domain else None,
         "path": tunnel.get("path"),
         "rules": rules,
+        "connectors": [
+            {"kind": one["kind"], "name": one["name"]}
+            for one in counts
+            if one["running"] and not tunnel.get("remote") and one["path"] == tunnel.get("path")
+        ],
         "by_hand": elsewhere or (ours and not manage),
         "give_back": bool(reason and tunnel.get("present") and (manage or left_out)),
     }

@@ -134,6 +134,7 @@ def test_a_list_beside_a_unit_that_runs_by_a_token_is_not_the_one_that_counts(tm
     assert "lies with Cloudflare" in plan["reason"]
     assert name in plan["reason"]
     assert plan["by_hand"]
+    assert plan["connectors"] == []
     assert not planned(tunnel, "absent")["by_hand"]
 
 
@@ -159,6 +160,7 @@ def test_a_connector_in_a_container_is_found_by_its_image(tmp_path: Path, tag_mo
     tunnel = found(tmp_path, Engine(one, tag_moved=tag_moved))
     assert brief(tunnel) == [("container", "cloudflare-tunnel", True, False, "/srv/tunnel/config.yaml")]
     assert (tunnel["path"], tunnel["text"]) == ("/srv/tunnel/config.yaml", LIST)
+    assert planned(tunnel)["connectors"] == [{"kind": "container", "name": "cloudflare-tunnel"}]
 
 
 # -- containers --------------------------------------------------------------------------------------------------------
