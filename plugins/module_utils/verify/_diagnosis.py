@@ -63,6 +63,8 @@ CWT-119 realtime: The terminal server answers, but cannot ask Coolify who the vi
 CWT-120 realtime: docker-compose.custom.yml sets ports of the service soketi, which binds nothing since Coolify 4.4: the ports
     are published by the service coolify, on all addresses unless told otherwise.
 - Move the ports entries for 6001 and 6002 in that file from soketi to coolify, then run upgrade.sh.
+CWT-121 realtime: The port is bound to an address that the tailnet does not reach.
+- Add the tailnet address to the ports entry in docker-compose.custom.yml, or take the address out of it; then run upgrade.sh.
 
 # 2xx: nginx in the container
 CWT-201 nginx: nginx in the container coolify has no route for the two WebSocket paths.

@@ -90,7 +90,8 @@ def add(found: Rows, plan: Json, info: Json, traefik_document: t.Any) -> None:
     _tailnet(found, plan)
     _firewall(found, plan, info)
     _nginx(found, plan, info)
-    _coolify(found, info)
+    _coolify(found, plan, info)
+    _published(found, plan, info)
     _environment(found, plan, info)
     _realtime(found, plan, info)
     _self_heal(found, plan, info)
@@ -251,11 +252,24 @@ def _container(found: Rows, hop: str, container: Json, stopped: str, unhealthy: 
         found.good(hop, str(container.get("name")), seen)
 
 
-def _coolify(found: Rows, info: Json) -> None:
+def _coolify(found: Rows, plan: Json, info: Json) -> None:
     container = info["coolify"]["container"]
     _container(found, "app", container, "CWT-111", "CWT-112")
-    if container.get("state") == "running" and not info["ports"]["http"]:
+    # Whoever comes in by the domain is let in by the proxy, or by a tunnel whose rows say where it leads.
+    if container.get("state") == "running" and not info["ports"]["http"] and "tailscale" in plan["sides"]:
         found.bad("CWT-117", "port 8000", "not published")
+
+
+def _published(found: Rows, plan: Json, info: Json) -> None:
+    """What each port is bound to (fact 53), and whether that lets in who is promised to come in by it."""
+    tailnet = plan.get("tailscale") or {}
+    lets_in = {"0.0.0.0", "::", tailnet.get("ipv4"), tailnet.get("ipv6")}
+    for name, hop in (("http", "app"), ("terminal", "realtime"), ("app", "realtime")):
+        port, places = info["ports"][name], info["addresses"][name]
+        if port and "tailscale" in plan["sides"] and not lets_in & set(places):
+            found.bad("CWT-121", f"port {port}", ", ".join(places), ", ".join(places), hop=hop)
+        elif port:
+            found.good(hop, f"port {port}", ", ".join(places))
 
 
 def _realtime(found: Rows, plan: Json, info: Json) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import typing as t
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def everywhere(info: Info, **values: str) -> None:
 
 def unused_override(info: Info, _plan: Info) -> None:
     info["realtime"]["unused_override"] = "/data/coolify/source/docker-compose.custom.yml"
-    info["addresses"] = {"app": ["0.0.0.0", "::"], "terminal": ["0.0.0.0"]}
+    info["addresses"].update(app=["0.0.0.0", "::"], terminal=["0.0.0.0"])
 
 
 def moved_backend(info: Info, _plan: Info) -> None:
@@ -132,6 +133,7 @@ STATE_FAULTS: dict[str, tuple[str, t.Callable[[Info, Info], None]]] = {
     "CWT-117": ("app", setting(None, "ports", "http")),
     "CWT-118": ("realtime", setting({"state": "running"}, "realtime", "left_over")),
     "CWT-120": ("realtime", unused_override),
+    "CWT-121": ("realtime", setting(["127.0.0.1"], "addresses", "app")),
     "CWT-201": ("nginx", lambda info, _plan: info["managed"]["nginx"].update(present=False, current=False)),
     "CWT-202": ("nginx", setting(False, "managed", "nginx", "current")),
     "CWT-203": ("nginx", setting(FOREIGN, "managed", "nginx", "foreign")),
@@ -390,6 +392,23 @@ def test_unpublished_port_is_no_fault_where_nobody_comes_in_by_it() -> None:
     assert "CWT-116" not in {identifier for _hop, identifier in faults(info, plan)}
 
 
+def test_each_port_says_what_it_is_bound_to() -> None:
+    """Field case P2, where nobody was told; whoever comes in by the domain alone needs no address of the tailnet's."""
+    info, plan = host("treated")
+    info["addresses"] = {"http": ["127.0.0.1"], "terminal": [plan["tailscale"]["ipv4"]], "app": ["0.0.0.0", "::"]}
+    found = {row["url"]: (row["hop"], row["seen"], row["id"]) for row in rows_of(info, plan) if row["url"].startswith("port ")}
+    assert found == {
+        "port 8000": ("app", "127.0.0.1", "CWT-121"),
+        "port 6002": ("realtime", plan["tailscale"]["ipv4"], None),
+        "port 6001": ("realtime", "0.0.0.0, ::", None),
+    }
+    plan["sides"] = ["domain"]
+    assert faults(info, plan) == []
+    # Field case P4: all goes by the proxy.
+    put(info, {"app": None, "terminal": None, "http": None}, "ports")
+    assert {identifier for _hop, identifier in faults(info, plan)} <= {"CWT-201"}
+
+
 def urls(view: str, plan: Info, info: Info, **options: t.Any) -> list[tuple[str, str, str]]:
     return [
         (target["name"], target["url"], target.get("expect", "open")) for target in _targets.targets(plan, info, view, **options)
@@ -491,6 +510,13 @@ def test_every_diagnosis_has_a_hop_a_cause_and_a_next_step() -> None:
         assert entry.cause.endswith(".")
         assert entry.next
         assert f'id="{identifier.lower()}"' in page
+
+
+def test_the_page_on_troubleshooting_knows_every_id_it_names() -> None:
+    page = (Path(__file__).resolve().parents[4] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"CWT-\d{3}", page))
+    assert named
+    assert named <= set(_diagnosis.TABLE)
 
 
 def test_every_diagnosis_of_a_state_is_tried_here() -> None:
