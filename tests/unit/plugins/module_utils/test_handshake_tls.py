@@ -83,7 +83,7 @@ def look(port: int, authorities: str | None, validate: bool = True) -> dict[str,
         "connect_to": "127.0.0.1",
         "validate_certs": validate,
     }
-    return _handshake.probe_all([target], 3.0, authorities=authorities)[0]
+    return _handshake.probe_all([target], 30.0, authorities=authorities)[0]
 
 
 def test_trusted_certificate(serving: t.Callable[[str, str], int]) -> None:
