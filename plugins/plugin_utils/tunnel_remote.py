@@ -7,6 +7,7 @@ expressions changes no answer. Whoever enters the same rules by hand writes them
 
 from __future__ import annotations
 
+import json
 import re
 import typing as t
 
@@ -64,7 +65,8 @@ def without(items: t.Sequence[Item], hostnames: t.Sequence[str] | None = None) -
 
 def shown(items: t.Sequence[Item]) -> str:
     """The list as text, for a diff."""
-    return str(yaml.safe_dump([*items], sort_keys=False, allow_unicode=True))
+    # By JSON, since Ansible's own kinds of text are none that PyYAML knows.
+    return str(yaml.safe_dump(json.loads(json.dumps([*items])), sort_keys=False, allow_unicode=True))
 
 
 def _before(item: Item, hostnames: t.Sequence[str] | None) -> str | None:

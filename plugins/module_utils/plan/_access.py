@@ -54,6 +54,7 @@ class Choices(t.NamedTuple):
     tailscale_name: bool = False
     nginx: t.Mapping[str, t.Any] = {}
     tunnel_manage: bool = True
+    tunnel_remote: bool = False
     states: t.Mapping[str, str] = {}
 
 
@@ -121,7 +122,7 @@ def traefik_refusal(info: Facts) -> str:
 # -- the parts of the plan ---------------------------------------------------------------------------------------------
 
 
-def _domain(info: Facts, wanted: t.Any, scheme: str) -> tuple[Domain | None, str]:
+def _domain(info: Facts, wanted: t.Any, scheme: str, remote: bool) -> tuple[Domain | None, str]:
     """Return the domain with its scheme and port, and where the two were taken from."""
     own = info.get("domain") or {}
     own_host = str(own.get("host") or "").lower()
@@ -141,7 +142,7 @@ def _domain(info: Facts, wanted: t.Any, scheme: str) -> tuple[Domain | None, str
     if scheme == "auto":
         # Behind a tunnel the browser uses https whatever the instance's URL says (fact 28); of a name that Coolify's
         # own file does not have nothing else is known than what the guide assumes.
-        plain = own_host == host and own.get("scheme") == "http" and not _tunnel.present(info)
+        plain = own_host == host and own.get("scheme") == "http" and not (remote or _tunnel.present(info))
         scheme = "http" if plain else "https"
     return {"host": host, "scheme": scheme, "port": 443 if scheme == "https" else 80}, origin
 
@@ -332,7 +333,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         nginx = _nginx(choices.nginx)
         _entrypoints(choices.entrypoints)
         try:
-            site, origin = _domain(info, choices.domain, scheme)
+            site, origin = _domain(info, choices.domain, scheme, choices.tunnel_remote)
         except _UnfitDomain as unfit:
             if access != "tailscale":
                 raise
@@ -368,5 +369,5 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         "self_heal": _hop(reasons["self_heal"]),
         "traefik": traefik,
         "firewall": _hop(unguarded, ports=guarded, container_ports=behind, trusted=allowed),
-        "tunnel": _hop(**_tunnel.part(info, site, ports, reasons["tunnel"], choices.tunnel_manage)),
+        "tunnel": _hop(**_tunnel.part(info, site, ports, reasons["tunnel"], choices.tunnel_manage, choices.tunnel_remote)),
     }

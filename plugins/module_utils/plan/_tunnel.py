@@ -16,11 +16,13 @@ def present(info: Facts) -> bool:
     return any(tunnel.get(key) for key in ("present", "managed_by_coolify", "connectors"))
 
 
-def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: bool) -> dict[str, t.Any]:
-    """Return the ``reason`` why the list is not ours to change, empty where it is, and the values used for it.
+def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: bool, remote: bool = False) -> dict[str, t.Any]:
+    """Return the ``reason`` why the host's list is not ours to change, empty where it is, and the values used for it.
 
     ``by_hand`` tells whether the user is to enter the rules, since the list is not changed from here; ``give_back``
     whether rules of ours that may be in it are to go. ``connectors`` read the list, and are to be restarted when it changes.
+    In the answer ``remote`` is the state wanted of the list that Cloudflare
+    keeps, which the connector takes whatever file lies on the host (fact 56); empty where that is none of ours.
     """
     tunnel = (info.get("managed") or {}).get("tunnel") or {}
     rules = [
@@ -30,6 +32,8 @@ def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: b
     ]
     left_out = reason
     counts = [one for one in tunnel.get("connectors") or [] if one["counts"]]
+    if not reason and remote:
+        reason = "The tunnel's list is kept by Cloudflare (coolify_tunnel_id is set)."
     if not reason and tunnel.get("remote"):
         named = ", ".join(f"{one['kind']} {one['name']}" for one in counts)
         reason = f"The tunnel's list lies with Cloudflare: its connector runs by a token ({named})."
@@ -46,7 +50,8 @@ def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: b
     ours = not reason
     if not reason and not manage:
         reason = "coolify_tunnel_manage is false."
-    elsewhere = bool(domain and rules and (tunnel.get("managed_by_coolify") or tunnel.get("remote"))) and not left_out
+    elsewhere = bool(domain and rules and (remote or tunnel.get("managed_by_coolify") or tunnel.get("remote"))) and not left_out
+    state = "" if not remote or domain is None else "absent" if left_out else "present" if rules and manage else ""
     return {
         "reason": reason,
         "hostname": domain["host"] if domain else None,
@@ -57,7 +62,8 @@ def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: b
             for one in counts
             if one["running"] and not tunnel.get("remote") and one["path"] == tunnel.get("path")
         ],
-        "by_hand": elsewhere or (ours and not manage),
+        "remote": state,
+        "by_hand": (elsewhere and not state) or (ours and not manage),
         "give_back": bool(reason and tunnel.get("present") and (manage or left_out)),
     }
 

@@ -161,6 +161,39 @@ def test_what_is_done_with_the_tunnels_list(
     assert bool(found["why"]) != wanted
 
 
+REMOTE = {"tunnel_remote": True}
+
+
+@pytest.mark.parametrize(
+    ("tunnel", "chosen", "remote", "by_hand", "give_back"),
+    [
+        ({"present": False}, {}, "present", False, False),
+        ({"present": False, "managed_by_coolify": True}, {}, "present", False, False),
+        # A file beside it is not what the connector takes: what was put into it goes.
+        ({}, {}, "present", False, True),
+        ({"present": False}, {"tunnel_manage": False}, "", True, False),
+        ({"present": False}, {"state": "absent"}, "absent", False, False),
+        ({"present": False}, {"states": {"tunnel": "absent"}}, "absent", False, False),
+    ],
+)
+def test_what_is_done_with_a_list_that_cloudflare_keeps(
+    tunnel: dict[str, Any], chosen: dict[str, Any], remote: str, by_hand: bool, give_back: bool
+) -> None:
+    info = host(scheme="http")
+    info["managed"]["tunnel"].update(tunnel)
+    plan = _access.plan(info, TAILSCALE, domain=DOMAIN, **REMOTE, **chosen)
+    found = plan["tunnel"]
+    assert (found["remote"], found["by_hand"], found["give_back"]) == (remote, by_hand, give_back)
+    assert not found["wanted"]
+    assert found["hostname"] == DOMAIN
+    assert plan["domain"]["scheme"] == "https"
+
+
+def test_a_host_without_a_domain_or_a_port_needs_nothing_of_cloudflares_list() -> None:
+    for info in (host(scheme=None), host(ports={"app": None, "terminal": None, "http": 8000})):
+        assert _access.plan(info, TAILSCALE, **REMOTE)["tunnel"]["remote"] == ""
+
+
 def test_the_tunnels_rules_name_the_address_that_is_bound() -> None:
     info = host(addresses={"app": ["100.64.0.1"], "terminal": ["::", "0.0.0.0"]})
     rules = _access.plan(info, TAILSCALE, domain="coolify.example.com")["tunnel"]["rules"]
