@@ -38,6 +38,9 @@ def page(report: Json, before: Json | None = None, mask: bool = False) -> str:
         masks = Mask()
         for value in (report, changes):
             masks.learn(value)
+        # First, so that they are numbered as they stand.
+        for host in report["hosts"]:
+            masks.masked(host["host"], "host")
         report, changes = masks.masked(report), masks.masked(changes)
     hosts = [_host(host, number) for number, host in enumerate(report["hosts"], 1)]
     words, state = _verdict(hosts)
@@ -46,6 +49,7 @@ def page(report: Json, before: Json | None = None, mask: bool = False) -> str:
         state=state,
         verdict=words,
         hosts=hosts,
+        overview=sorted(hosts, key=lambda host: ("bad", "unknown", "good").index(host["state"])),
         changes=[(*_KINDS[kind], found) for kind in document.KINDS if (found := [one for one in changes if one["kind"] == kind])],
         since=_when(before["generated"]) if before else "",
         masked=mask,

@@ -84,11 +84,10 @@ def not_all_looked_at() -> Json:
 
 
 def fleet() -> Json:
-    hosts = [host(f"web-{number}", f"c{number}.acme.test") for number in range(1, 15)]
-    hosts += [host("db-frankfurt", LONG, symptoms=THREE, change=sick), host("fresh", "fresh.acme.test", record="untreated")]
-    hosts += [unlooked(host("edge.acme.test"), "domain")]
+    hosts = [host("db-frankfurt", LONG, symptoms=THREE, change=sick), host("fresh", "fresh.acme.test", record="untreated")]
+    hosts += [unlooked(host("edge.acme.test"), "domain"), host("2a01:4f8:c17:2::20")]
     hosts += [_hops.ended("gone", "CWT-101", SSH), _hops.ended("198.51.100.24", "CWT-103")]
-    return document.document([*hosts, host("2a01:4f8:c17:2::20")], 0)
+    return document.document([*hosts, *(host(f"web-{number}", f"c{number}.acme.test") for number in range(1, 15))], 0)
 
 
 SAMPLES = {"green": green, "three": three_faults, "open": not_all_looked_at, "fleet": fleet}
