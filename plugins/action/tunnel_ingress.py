@@ -41,7 +41,8 @@ class ActionModule(ActionBase):
             }
             if edit.text == text:
                 return {**result, **known, **answer, "swallowed": []}
-            asked = {**options, "splices": edit.splices, "digest": digest}
+            expected = tunnel_list.expected(edit.rules, options["hostname"], options["rules"])
+            asked = {**options, "splices": edit.splices, "digest": digest, "expected": expected}
             answer = self._execute_module(module_args=asked, task_vars=task_vars)
         if "content" not in answer:
             return {**result, **known, **answer}

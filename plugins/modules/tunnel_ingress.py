@@ -20,11 +20,13 @@ description:
     brackets; RV(by_hand) then says why.
   - All other bytes of the file stay, comments and quoting among them. The file is read as YAML on the control node; the
     host needs no YAML library.
-  - Where C(cloudflared) is installed, it judges the new list before the file is overwritten.
+  - Where C(cloudflared) is installed, on the host or in O(container), it judges the new list before the file is overwritten,
+    and is asked where it would send each path.
   - The connector is not restarted. Do that on change, and mind that a restart cuts open connections.
 extends_documentation_fragment:
   - selfhosted.coolify.attributes
   - selfhosted.coolify.attributes.kept
+  - selfhosted.coolify.docker
 options:
   path:
     description:
@@ -61,6 +63,18 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  container:
+    description:
+      - The container whose C(cloudflared) reads the file, and judges the new list instead of the host's. One that does not run
+        is not asked.
+    type: str
+  expected:
+    description: Which O(expected[].service) is to answer which O(expected[].url). Filled in on the control node.
+    type: list
+    elements: dict
+    suboptions:
+      url: {type: str, required: true, description: "A URL of the instance."}
+      service: {type: str, required: true, description: "Where the new list sends it."}
   splices:
     description: What changes, and where. Filled in on the control node.
     type: list
@@ -127,8 +141,9 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
 from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _trouble
-from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress
+from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress, _judge
 
 # cloudflared takes its token from this file too, and a diff ends up in logs.
 _SECRET_LINE = re.compile(r"(?im)^([ \t]*[\w-]*(?:token|secret|password)[\w-]*[ \t]*:).*$")
@@ -146,6 +161,13 @@ def main() -> None:
             },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "state_dir": {"type": "path", "default": "/var/lib/coolify-websocket"},
+            "container": {"type": "str"},
+            "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
+            "expected": {
+                "type": "list",
+                "elements": "dict",
+                "options": {"url": {"type": "str", "required": True}, "service": {"type": "str", "required": True}},
+            },
             "splices": {"type": "list", "elements": "list"},
             "digest": {"type": "str"},
         },
@@ -180,7 +202,7 @@ def _ensure(module: AnsibleModule, file: _inplace_file.InPlaceFile) -> None:
     after = _ingress.spliced(_ingress.strip(before), module.params["splices"] or [])
     if after != before:
         if present:
-            _judge(module, after)
+            _judged(module, after)
         if not module.check_mode:
             file.recover()
             file.write(found, after.encode("utf-8", "surrogateescape"))
@@ -190,19 +212,27 @@ def _ensure(module: AnsibleModule, file: _inplace_file.InPlaceFile) -> None:
     module.exit_json(changed=after != before, diff=diff)
 
 
-def _judge(module: AnsibleModule, text: str) -> None:
-    """Lets cloudflared itself read the candidate, where it is installed."""
-    binary = module.get_bin_path("cloudflared")
-    if not binary:
-        return
-    with tempfile.NamedTemporaryFile("wb", suffix=".yml", dir=module.tmpdir) as target:
-        target.write(text.encode("utf-8", "surrogateescape"))
-        target.flush()
-        rc, out, err = module.run_command([binary, "tunnel", "--config", target.name, "ingress", "validate"])
-    if rc != 0:
-        module.fail_json(
-            msg=f"cloudflared refuses the new list, and {module.params['path']} was not changed: {(err or out).strip()}"
-        )
+def _judged(module: AnsibleModule, text: str) -> None:
+    """Lets cloudflared itself read the candidate, where there is one."""
+    data, expected = text.encode("utf-8", "surrogateescape"), module.params["expected"] or []
+    try:
+        container = module.params["container"]
+        if container and _judge.in_container(_client.Engine(module.params["docker_socket"]), container, data, expected):
+            return
+        binary = module.get_bin_path("cloudflared")
+        if not binary:
+            return
+        with tempfile.NamedTemporaryFile("wb", suffix=".yml", dir=module.tmpdir) as target:
+            target.write(data)
+            target.flush()
+            _judge.judge(target.name, expected, lambda words: _ran(module, [binary, *words]))
+    except _judge.RefusedError as error:
+        module.fail_json(msg=f"{error}. {module.params['path']} was not changed")
+
+
+def _ran(module: AnsibleModule, argv: list[str]) -> tuple[int, str]:
+    status, output, error = module.run_command(argv)
+    return status, error + output
 
 
 def _shown(text: str) -> str:

@@ -18,6 +18,9 @@ from ansible_collections.selfhosted.coolify.plugins.plugin_utils import yaml_tex
 Splice = t.Tuple[int, int, str]
 
 
+_EXAMPLES = {"terminal": "/terminal/ws", "app": "/app/key"}
+
+
 class List(t.NamedTuple):
     """The rules in order, the key `ingress` and its list (None where there is none), and the text they stand in."""
 
@@ -98,6 +101,19 @@ def edit(text: str, hostname: str, given: t.Sequence[t.Mapping[str, str]]) -> Ed
         return Edit(text, found.rules, [], [], _enter(f"{reason}.{mistakes}", _lines(found, wants)))
     swallowed = [(found.rules[index], _ingress.swallowed(found.rules[index], wants)) for index in taken]
     return Edit(edited, rules, splices, swallowed, "")
+
+
+def expected(rules: list[_ingress.Rule], hostname: str, given: t.Sequence[t.Mapping[str, str]]) -> list[dict[str, str]]:
+    """A URL of each of `given`'s paths with the `service` that is to answer it, for cloudflared itself to be asked."""
+    if not hostname.isascii() or "*" in hostname:
+        return []
+    wants = _ingress.wanted(rules, hostname, given)
+    answering = [(want, _ingress.answering(rules, want)) for want in wants]
+    return [
+        {"url": f"https://{hostname}{_EXAMPLES[_ingress.kind(want.path)]}", "service": rule.service}
+        for want, rule in answering
+        if rule is not None
+    ]
 
 
 def uneditable(found: List) -> str:

@@ -52,6 +52,8 @@ def test_a_list_that_is_right_costs_one_execution_and_a_change_two(monkeypatch):
     host = Host(LIST)
     assert listed(host, monkeypatch)["changed"]
     assert len(host.asked) == 2
+    # cloudflared itself is asked on the host.
+    assert host.asked[1]["expected"] == [{"url": "https://a.b/terminal/ws", "service": "http://127.0.0.1:6002"}]
     right = LIST.replace("ingress:\n", "ingress:\n  - hostname: a.b\n    path: /terminal/ws\n    service: http://localhost:6002\n")
     host = Host(right)
     assert not listed(host, monkeypatch)["changed"]
