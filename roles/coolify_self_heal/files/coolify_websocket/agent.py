@@ -279,5 +279,5 @@ def once(settings: Settings, check: bool) -> int:
     for location in outcome.foreign:
         answer = {True: "nginx serves", False: "nginx does not serve", None: "cannot be asked about now"}[location.served]
         print(f"{location.file}, line {location.line}: '{location.location}' takes {location.path}, which {answer}")
-    done = {healing.CURRENT, healing.UNNEEDED} if check else healing.IN_PLACE
+    done = {healing.CURRENT, healing.WAITING, healing.UNNEEDED} if check else healing.IN_PLACE
     return 0 if outcome.kind in done and all(location.served is not False for location in outcome.foreign) else 1

@@ -9,8 +9,9 @@ from .engine import _client
 from .nginx import _container, _http_conf, _routes
 from .settings import Settings
 
-# What a pass can end in. In place: CURRENT, PREPARED, MENDED, LOADED, UNNEEDED. To be tried again: STARTING.
+# What a pass can end in. In place: CURRENT, WAITING, PREPARED, MENDED, LOADED, UNNEEDED. To be tried again: STARTING.
 CURRENT = "current"  # nginx answers with the routes
+WAITING = "waiting"  # in the file of a container that does not run, so that nothing is proved
 PREPARED = "prepared"  # put into a container that does not run, for its nginx to find
 MENDED = "mended"  # put into a running container, tested and loaded
 LOADED = "loaded"  # the file was right, nginx had not loaded it
@@ -23,7 +24,7 @@ GONE = "gone"  # no such container
 # As the engine counts what a container changed of its image's files.
 _ADDED = 1
 
-IN_PLACE = frozenset([CURRENT, PREPARED, MENDED, LOADED, UNNEEDED])
+IN_PLACE = frozenset([CURRENT, WAITING, PREPARED, MENDED, LOADED, UNNEEDED])
 CHANGED = frozenset([PREPARED, MENDED, LOADED, WITHDRAWN])
 
 
@@ -86,7 +87,7 @@ def heal(
     unasked = [location.path for location in wanted.foreign if location.served is None]
     if outcome.kind == CURRENT and snapshot.running and unasked:
         outcome = Outcome(STARTING, f"it cannot be told yet what nginx does with {' and '.join(unasked)}")
-    elif outcome.kind == CURRENT and not wanted.paths:
+    elif outcome.kind in (CURRENT, WAITING) and not wanted.paths:
         outcome = Outcome(UNNEEDED, "all the paths are served, or taken, without the routes")
     return outcome._replace(foreign=tuple(wanted.foreign))
 
@@ -145,7 +146,7 @@ def _prepare(
     engine: _client.Engine, inspected: dict[str, t.Any], snapshot: _container.Snapshot, wanted: _http_conf.Result, check: bool
 ) -> Outcome:
     if not wanted.changed:
-        return Outcome(CURRENT, "the routes are in the file")
+        return Outcome(WAITING, "the routes are in the file")
     if check:
         return Outcome(PREPARED, "the routes were put in before the start")
     _container.put(engine, snapshot, wanted.text)

@@ -174,6 +174,7 @@ _METRIC_WORDS = {
 
 _WORDS = {
     healing.CURRENT: "the routes are in place",
+    healing.WAITING: "the routes are in place before the start",
     healing.PREPARED: "the routes are in place before the start",
     healing.MENDED: "the routes were put back",
     healing.LOADED: "the routes were loaded",

@@ -197,7 +197,7 @@ def endless(piece):
     ("reply", "error"),
     [
         (endless(b" " * 65536), docker_engine.TooLarge),
-        (lambda stream: endless(b"X: y\r\n" * 8192)(stream), docker_engine.TooLarge),
+        (endless(b"X: y\r\n" * 8192), docker_engine.TooLarge),
         (answer(b"[" * 100_000), docker_engine.EngineUnavailable),
         (answer(b"[]"), docker_engine.EngineUnavailable),
         (answer(b"7"), docker_engine.EngineUnavailable),
@@ -208,9 +208,8 @@ def endless(piece):
 )
 def test_a_hostile_answer_is_no_answer(engine_at, reply, error):
     _server, engine = engine_at({"GET /v1.41/containers/c/json": reply})
-    with pytest.raises(docker_engine.EngineError) as raised:
+    with pytest.raises(error):
         engine.inspect("c")
-    assert type(raised.value) is error
 
 
 def test_a_head_without_an_end_is_no_answer(engine_at):

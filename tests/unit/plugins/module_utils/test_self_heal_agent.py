@@ -319,9 +319,12 @@ def test_an_image_with_routes_of_its_own_is_left_alone(world):
 def test_a_container_that_keeps_ending_gets_a_start_without_the_routes(world):
     world.container.state = "created"
     world.agent.take(event(world, "create"))
-    for dummy in range(2):
-        world.container.state = "exited"
+    for state in ("exited", "restarting"):
+        world.container.state = state
         world.agent.take(event(world, "start"))
+        # Looked at when it has ended already: that the routes are in its file proves nothing.
+        started(world)
+        assert world.state()["last_check"]["outcome"] == "waiting"
         world.agent.take(event(world, "die", exitCode="1"))
     assert world.container.http_conf.read_text() == STOCK
     assert "ended 2 times" in world.state()["refusals"][0]["reason"]
