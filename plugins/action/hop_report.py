@@ -92,7 +92,7 @@ def _keep(report: dict[str, t.Any], options: dict[str, t.Any]) -> list[str]:
             remedy = "" if isinstance(error, document.ReportError) else f". {document.REMEDY}"
             problems.append(f"coolify_verify_compare_path: {error}{remedy}")
     makers: dict[str, tuple[str, t.Callable[[], bytes]]] = {
-        "path": ("report_path", lambda: (json.dumps(report, indent=1, sort_keys=True) + "\n").encode()),
+        "path": ("report_path", lambda: bytes(json.dumps(report, indent=1, sort_keys=True) + "\n", "utf-8")),
         "html_path": ("html_path", lambda: page.page(report, earlier, options["mask"]).encode()),
         "junit_path": ("junit_path", lambda: junit.junit(report)),
     }

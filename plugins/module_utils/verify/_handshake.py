@@ -372,4 +372,3 @@ def _as_closed(fault: Fault | None, seen: str) -> Fault | None:
         # No packet got there, which says nothing of the host.
         return Fault("CWT-611", seen, fault.detail)
     return Fault("CWT-601", seen)
-

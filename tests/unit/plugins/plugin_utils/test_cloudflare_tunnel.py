@@ -35,8 +35,8 @@ def api():
         yield found
 
 
-def route(*names, rules=RULES):
-    return [{"hostname": name, "rules": rules} for name in names or (NAME,)]
+def route(*names, rules=None):
+    return [{"hostname": name, "rules": RULES if rules is None else rules} for name in names or (NAME,)]
 
 
 def run(api, check=False, **changes):
