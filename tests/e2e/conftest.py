@@ -94,7 +94,7 @@ class Lab:
         done = subprocess.run(
             [
                 str(BIN / "ansible"), "-i", str(self.inventory), self.host, "-b", "-m", f"selfhosted.coolify.{name}",
-                "-a", json.dumps(options),
+                "-a", json.dumps(options) if options else "",
             ],
             cwd=ROOT,
             env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
