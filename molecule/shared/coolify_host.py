@@ -16,6 +16,7 @@ PORT = 8000
 _REPOSITORY = "docker.io/coollabsio/coolify"
 # Longer than the longest silence of a command: an upgrade waits two minutes for containers that do not get healthy.
 _SILENCE_SECONDS = 300
+_NOT_BEGUN = b"OCI runtime exec failed"
 
 
 class CoolifyHost:
@@ -33,8 +34,11 @@ class CoolifyHost:
         return next(network["IPAddress"] for network in networks.values())
 
     def attempt(self, script: str) -> tuple[int, str]:
-        """Exit code and output of a shell script on the host."""
-        code, output = self._machine.exec_run(["sh", "-c", script])
+        """Exit code and output of a shell script on the host; again, where a container's runtime did not begin it."""
+        for _attempt in range(3):
+            code, output = self._machine.exec_run(["sh", "-c", script])
+            if code != 126 or not output.startswith(_NOT_BEGUN):
+                break
         return code, output.decode(errors="replace")
 
     def shell(self, script: str) -> str:

@@ -118,9 +118,9 @@ def test_docker_stands_still_for_half_a_minute(coolify):
     with Watch(coolify.address, PORT) as watch:
         # The agent is asking about the new container when the engine stops answering.
         coolify.create_coolify(coolify.version)
-        coolify.shell("systemctl kill -s STOP --kill-whom=main docker")
+        coolify.shell("kill -STOP $(systemctl show -p MainPID --value docker)")
         time.sleep(33)
-        coolify.shell("systemctl kill -s CONT --kill-whom=main docker")
+        coolify.shell("kill -CONT $(systemctl show -p MainPID --value docker)")
         coolify.wait("the agent is connected", lambda: coolify.state()["connected"], 20)
         watch_until_served(coolify)
     assert gap(watch.answers()) <= 45.0

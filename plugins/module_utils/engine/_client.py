@@ -27,6 +27,9 @@ _EVENT_LIMIT = 1024 * 1024
 
 _NO_FILE = "no regular file"
 
+# How the engine tells that its runtime started no command, and that this is because of the command.
+_NOT_BEGUN, _UNFIT = b"OCI runtime exec failed", b": exec: "
+
 
 class EngineError(Exception):
     """The engine answered with an error. `status` is the HTTP status, 0 where there was none."""
@@ -179,12 +182,18 @@ class Engine:
     def exec(self, container: str, argv: t.Sequence[str]) -> tuple[int, bytes]:
         """Runs a command in a running container, as the image's user.
 
-        Returns its exit status and what it wrote to standard output and standard error, in the order it came.
+        Returns its exit status and what it wrote to standard output and standard error, in the order it came. Raises
+        EngineError also where the engine's runtime has failed, three times, before the command began.
         """
         create = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
-        process = self._object("POST", f"/containers/{_quote(container)}/exec", create)["Id"]
-        stream = self._request("POST", f"/exec/{process}/start", json.dumps({"Detach": False, "Tty": False}).encode("ascii"))
-        return self._object("GET", f"/exec/{process}/json")["ExitCode"], _demultiplex(stream)
+        for _attempt in range(3):
+            process = self._object("POST", f"/containers/{_quote(container)}/exec", create)["Id"]
+            start = json.dumps({"Detach": False, "Tty": False}).encode("ascii")
+            output = _demultiplex(self._request("POST", f"/exec/{process}/start", start))
+            status = self._object("GET", f"/exec/{process}/json")["ExitCode"]
+            if status != 126 or not output.startswith(_NOT_BEGUN) or _UNFIT in output:
+                return status, output
+        raise EngineError(f"no command can be started in the container {container}: {output.decode('utf-8', 'replace').strip()}")
 
     def restart(self, container: str) -> None:
         """Stops a container, by force after a while, and starts it again."""

@@ -30,10 +30,8 @@ _PATIENCE = 0.5
 _PUBLISH = r"""
 ini_set('display_errors', '0');
 chdir('/var/www/html');
-foreach (['vendor/autoload.php', 'app/environment.php'] as $file) {
-    if (is_file($file)) { require_once $file; break; }
-}
-if (class_exists('Dotenv\Dotenv') && is_readable('.env') && is_file('vendor/autoload.php')) {
+if (is_file('vendor/autoload.php')) { require_once 'vendor/autoload.php'; }
+if (class_exists('Dotenv\Dotenv') && is_readable('.env')) {
     Dotenv\Dotenv::createImmutable(getcwd())->safeLoad();
 }
 if (!function_exists('env')) {

@@ -142,6 +142,43 @@ def test_a_file_is_put_with_owner_and_mode(engine_at):
         assert tar.extractfile(entry).read() == b"\xff\n"
 
 
+NOT_BEGUN = b"OCI runtime exec failed: exec failed: unable to start container process: "
+BROKEN = NOT_BEGUN + b"waiting for init preliminary setup: read init-p: connection reset by peer: unknown\r\n"
+UNFIT = NOT_BEGUN + b'exec: "php": executable file not found in $PATH: unknown\r\n'
+
+
+def begun_at(attempt, output):
+    """What an engine answers whose runtime starts a command at this attempt only."""
+    made = []
+
+    def start(wfile):
+        made.append(output if len(made) + 1 >= attempt else BROKEN)
+        frame = struct.pack(">BxxxI", 2, len(made[-1])) + made[-1]
+        wfile.write(answer(frame, kind="application/vnd.docker.raw-stream"))
+
+    def end(wfile):
+        wfile.write(answer({"ExitCode": 126 if made[-1].startswith(NOT_BEGUN) else 0}))
+
+    return made, {
+        "POST /v1.41/containers/c/exec": answer({"Id": "e1"}, "201 Created"),
+        "POST /v1.41/exec/e1/start": start,
+        "GET /v1.41/exec/e1/json": end,
+    }
+
+
+@pytest.mark.parametrize(("output", "status"), [(b"fine", 0), (UNFIT, 126)])
+def test_a_command_that_the_runtime_did_not_begin_is_started_again(engine_at, output, status):
+    _made, answers = begun_at(3, output)
+    assert engine_at(answers)[1].exec("c", ["php"]) == (status, output)
+
+
+def test_a_command_that_never_begins_has_no_exit_status(engine_at):
+    made, answers = begun_at(9, b"fine")
+    with pytest.raises(docker_engine.EngineError, match=r"no command can be started in the container c: OCI .*init-p"):
+        engine_at(answers)[1].exec("c", ["true"])
+    assert len(made) == 3
+
+
 def test_exec_joins_both_streams_and_returns_the_status(engine_at):
     frames = b"".join(
         struct.pack(">BxxxI", stream, len(text)) + text for stream, text in [(1, b"out "), (2, b"err "), (1, b"out")]
