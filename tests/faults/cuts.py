@@ -1,7 +1,8 @@
 """Cuts the two edits by SIGKILL at random moments, and looks at what becomes of the file and of Coolify.
 
 The modules are cut on the lab's host itself; a whole site.yml, with both edits to make, from here. After each cut
-Coolify serves its page, and one further run is green.
+Coolify serves its page, and one further run is green; after every second cut of a site.yml, Coolify is updated before that
+run, to another layout and back.
 
     python tests/faults/cuts.py --prefix faults --modules 500 --site 30 --seed 1
 """
@@ -34,6 +35,8 @@ FOLDER = "/root/faults"
 # What AnsiballZ would give the module, and what the package itself wants to be imported.
 ANSIBLE = ("__init__.py", "release.py", "_vendor", "module_utils")
 MODULES = ("pusher_env", "nginx_snippet")
+# Either layout; the lab begins with the first.
+VERSIONS = ("4.3.24", "4.7.6")
 # From one to the other, both edits have something to do.
 SETTINGS = (
     {"coolify_access": "domain", "coolify_nginx_read_timeout": 3600},
@@ -108,11 +111,16 @@ def cut_site(host: CoolifyHost, inventory: Path, cuts: int, chance: random.Rando
             process.communicate()
         host.wait("Coolify serves its page", lambda: ask(host.address, PORT, "page") == 200, 120)
         host.shell("docker exec coolify nginx -t -q")
+        updated = number % 2 == 1
+        if updated:
+            host.upgrade(VERSIONS[(number // 2 + 1) % 2])
+            host.wait("Coolify serves its page", lambda: ask(host.address, PORT, "page") == 200, 120)
         finish(inventory, host, variables)
-        assert keys(host) == named, "a key of .env is lost"
+        assert keys(host) >= named, "a key of .env is lost"
         assert str(variables["coolify_nginx_read_timeout"]) in host.shell(f"docker exec coolify cat {HTTP_CONF}")
         assert both_served(host.address, PORT)
-        print(f"site.yml: cut {number + 1} at {moment:.1f} of {length:.1f} s, whole and green afterwards", flush=True)
+        then = ", updated," if updated else ","
+        print(f"site.yml: cut {number + 1} at {moment:.1f} of {length:.1f} s{then} whole and green afterwards", flush=True)
 
 
 def main() -> int:
