@@ -189,11 +189,14 @@ def _firewall(found: Rows, plan: Json, info: Json) -> None:
     if not wanted["wanted"]:
         found.left_out("firewall", thing)
         return
+    nft = info["nft"]
     if not firewall["table_loaded"]:
-        if firewall["file_present"]:
+        # Where nft does not work, a table that was installed may well be loaded.
+        if not nft["available"] and (firewall["file_present"] or nft.get("version")):
+            seen = "nft refused" if nft.get("version") else "no nft"
+            found.bad("CWT-607", thing, seen, first_line(nft.get("error")))
+        elif firewall["file_present"]:
             found.bad("CWT-603", thing, "not loaded")
-        elif not info["nft"]["available"] and info["nft"].get("version"):
-            found.bad("CWT-607", thing, "nft refused", first_line(info["nft"].get("error")))
         else:
             found.bad("CWT-602", thing, "missing")
     elif not firewall["intact"]:

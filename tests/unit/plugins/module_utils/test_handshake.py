@@ -5,19 +5,34 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import errno
-import hashlib
 import json
 import socket
-import struct
 import threading
 import time
 import typing as t
 from unittest import mock
 
 import pytest
+from hostile_servers import (
+    ANSWERS,
+    ESTABLISHED,
+    HOSTILE,
+    NO_RESOLVER,
+    NO_TLS,
+    TERMINALS,
+    UNKNOWN_KEY,
+    Serve,
+    answering,
+    closing,
+    event,
+    frame,
+    reset,
+    silence,
+    upgrade,
+    upgrading,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +43,6 @@ DEADLINE, PATIENCE = 0.8, 30.0
 # What a machine that is busy with other things may add.
 SLACK = 5.0
 LATE = ("CWT-905", "CWT-906", "CWT-934", "CWT-938")
-Serve = t.Callable[[socket.socket, bytes], None]
 
 
 @contextlib.contextmanager
@@ -96,48 +110,6 @@ def patience(identifier: str) -> float:
     return DEADLINE if identifier in LATE else PATIENCE
 
 
-def accept_of(request: bytes) -> bytes:
-    key = next(line for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:")).split(b": ")[1]
-    return base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-
-
-def upgrade(request: bytes, more: bytes = b"") -> bytes:
-    return (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-        + accept_of(request)
-        + b"\r\n"
-        + more
-        + b"\r\n"
-    )
-
-
-def frame(payload: bytes, opcode: int = 1, final: bool = True) -> bytes:
-    head = bytes([(0x80 if final else 0) | opcode])
-    if len(payload) < 126:
-        return head + bytes([len(payload)]) + payload
-    return head + bytes([126]) + struct.pack("!H", len(payload)) + payload
-
-
-def event(name: str, **data: t.Any) -> bytes:
-    return frame(json.dumps({"event": name, "data": json.dumps(data)}).encode())
-
-
-ESTABLISHED = event("pusher:connection_established", socket_id="1.1", activity_timeout=30)
-UNKNOWN_KEY = event("pusher:error", code=4001, message="App key does not exist.")
-
-
-def answering(answer: bytes) -> Serve:
-    return lambda connection, _request: connection.sendall(answer)
-
-
-def upgrading(*frames: bytes, more: bytes = b"") -> Serve:
-    def serve(connection: socket.socket, request: bytes) -> None:
-        connection.sendall(upgrade(request, more) + b"".join(frames))
-        connection.recv(4096)
-
-    return serve
-
-
 # -- what a Coolify answers (facts 9 and 10) -----------------------------------------------------------------------------
 
 
@@ -184,10 +156,6 @@ def test_terminal_without_login() -> None:
     assert (result["ok"], result["seen"]) == (True, "401")
 
 
-def closing(code: int) -> bytes:
-    return frame(struct.pack("!H", code), 8)
-
-
 @pytest.mark.parametrize("code", [4401, 4403])
 def test_terminal_that_lets_in_and_sends_away(code: int) -> None:
     """Fact 45: the bundled layout's terminal server."""
@@ -195,18 +163,9 @@ def test_terminal_that_lets_in_and_sends_away(code: int) -> None:
     assert (result["ok"], result["seen"]) == (True, f"101, closed {code}")
 
 
-@pytest.mark.parametrize(
-    ("frames", "identifier"),
-    [
-        ([], "CWT-938"),
-        ([frame(b"x")], "CWT-938"),
-        ([frame(b"x")] * 20, "CWT-938"),
-        ([closing(1011)], "CWT-119"),
-        ([closing(1000)], "CWT-933"),
-        ([frame(b"", 8)], "CWT-933"),
-    ],
-)
-def test_what_opens_but_is_no_terminal_server(frames: list[bytes], identifier: str) -> None:
+@pytest.mark.parametrize("name", sorted(TERMINALS))
+def test_what_opens_but_is_no_terminal_server(name: str) -> None:
+    frames, identifier = TERMINALS[name]
     result = look(upgrading(*frames), "terminal", deadline=patience(identifier))
     assert (result["ok"], result["diagnosis"]["id"]) == (False, identifier)
 
@@ -228,36 +187,6 @@ def test_expected_status() -> None:
 
 # -- what stands in the way ----------------------------------------------------------------------------------------------
 
-ANSWERS = {
-    "404": (b"HTTP/1.1 404 Not Found\r\n\r\n", "CWT-911"),
-    "page": (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", "CWT-912"),
-    "page after a redirect": (b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n", "CWT-912"),
-    "redirect loop": (b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1/app/\r\n\r\n", "CWT-912"),
-    "redirect to https": (b"HTTP/1.1 301 Moved\r\nLocation: https://127.0.0.1/app/\r\n\r\n", "CWT-913"),
-    "redirect to another host": (b"HTTP/1.1 307 Moved\r\nLocation: http://x.example/?token=S3CRET\r\n\r\n", "CWT-913"),
-    "redirect to nonsense": (b"HTTP/1.1 308 Moved\r\nLocation: http://[::1\r\n\r\n", "CWT-913"),
-    "access login": (
-        b"HTTP/1.1 302 Found\r\nLocation: https://t.cloudflareaccess.com/cdn-cgi/access/login/x?kid=S3CRET\r\n\r\n",
-        "CWT-831",
-    ),
-    "bad gateway": (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "CWT-914"),
-    "unavailable": (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "CWT-914"),
-    "gateway timeout": (b"HTTP/1.1 504 Gateway Timeout\r\n\r\n", "CWT-914"),
-    "tunnel down": (b"HTTP/1.1 530 \r\n\r\n", "CWT-832"),
-    "headers lost": (b"HTTP/1.1 426 Upgrade Required\r\n\r\n", "CWT-915"),
-    "bad request": (b"HTTP/1.1 400 Bad Request\r\n\r\n", "CWT-915"),
-    "basic auth": (b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=x\r\n\r\n", "CWT-916"),
-    "forbidden": (b"HTTP/1.1 403 Forbidden\r\n\r\n", "CWT-916"),
-    "server error": (b"HTTP/1.1 500 Error\r\n\r\n", "CWT-917"),
-    "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n", "CWT-921"),
-    "TLS alert": (b"\x15\x03\x01\x00\x02\x02\x0a", "CWT-921"),
-    "HTTP/2": (b"HTTP/2 200\r\n\r\n", "CWT-921"),
-    "broken header": (b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n", "CWT-921"),
-    "half a header": (b"HTTP/1.1 101 Switch", "CWT-921"),
-    "nothing": (b"", "CWT-904"),
-}
-
-
 @pytest.mark.parametrize("kind", ["terminal", "app"])
 @pytest.mark.parametrize("name", sorted(ANSWERS))
 def test_wrong_answer(name: str, kind: str) -> None:
@@ -265,90 +194,6 @@ def test_wrong_answer(name: str, kind: str) -> None:
     result = look(answering(answer), kind, deadline=patience(identifier))
     assert (result["ok"], result["diagnosis"]["id"]) == (False, identifier)
     assert "S3CRET" not in json.dumps(result)
-
-
-def trickle(data: bytes) -> Serve:
-    def serve(connection: socket.socket, _request: bytes) -> None:
-        for byte in data:
-            connection.sendall(bytes([byte]))
-            time.sleep(0.02)
-
-    return serve
-
-
-def silence(connection: socket.socket, _request: bytes) -> None:
-    connection.recv(1)
-
-
-def endless(piece: bytes, head: bool = False) -> Serve:
-    def serve(connection: socket.socket, request: bytes) -> None:
-        connection.sendall(upgrade(request) if head else b"")
-        while True:
-            connection.sendall(piece)
-
-    return serve
-
-
-def wrong_accept(connection: socket.socket, _request: bytes) -> None:
-    connection.sendall(upgrade(b"Sec-WebSocket-Key: bm90IHlvdXJz") + ESTABLISHED)
-    connection.recv(1)
-
-
-def no_upgrade_header(connection: socket.socket, request: bytes) -> None:
-    connection.sendall(upgrade(request).replace(b"Upgrade: websocket\r\n", b"") + ESTABLISHED)
-    connection.recv(1)
-
-
-def reset(connection: socket.socket, _request: bytes) -> None:
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-def then_reset(connection: socket.socket, request: bytes) -> None:
-    connection.sendall(upgrade(request))
-    time.sleep(0.05)
-    reset(connection, request)
-
-
-HOSTILE: dict[str, tuple[Serve, str]] = {
-    "silence": (silence, "CWT-905"),
-    "reset": (reset, "CWT-904"),
-    "trickle": (trickle(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n" + b"X: y\r\n" * 99), "CWT-906"),
-    "endless header line": (endless(b"HTTP/1.1 101 X" + b"x" * 65536), "CWT-922"),
-    "endless headers": (endless(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 9999), "CWT-922"),
-    "endless 100 Continue": (endless(b"HTTP/1.1 100 Continue\r\n\r\n"), "CWT-922"),
-    "endless noise": (endless(b"\0" * 65536), "CWT-921"),
-    "wrong accept": (wrong_accept, "CWT-923"),
-    "no upgrade header": (no_upgrade_header, "CWT-923"),
-    "extension": (upgrading(ESTABLISHED, more=b"Sec-WebSocket-Extensions: permessage-deflate\r\n"), "CWT-924"),
-    "subprotocol": (upgrading(ESTABLISHED, more=b"Sec-WebSocket-Protocol: chat\r\n"), "CWT-924"),
-    "masked frame": (upgrading(bytes([0x81, 0x82, 1, 2, 3, 4, 5, 6])), "CWT-931"),
-    "compressed frame": (upgrading(bytes([0xC1, 2]) + b"{}"), "CWT-931"),
-    "reserved opcode": (upgrading(bytes([0x83, 0])), "CWT-931"),
-    "fragmented ping": (upgrading(bytes([0x09, 0])), "CWT-931"),
-    "long ping": (upgrading(bytes([0x89, 126, 0, 200]) + b"x" * 200), "CWT-931"),
-    "continuation of nothing": (upgrading(frame(b"x", 0)), "CWT-931"),
-    "message in a message": (upgrading(frame(b"x", 1, False), frame(b"y", 1)), "CWT-931"),
-    "oversized frame": (upgrading(bytes([0x81, 127]) + struct.pack("!Q", 1 << 40)), "CWT-932"),
-    "negative length": (upgrading(bytes([0x81, 127]) + b"\xff" * 8), "CWT-932"),
-    "endless pings": (endless(frame(b"", 9) * 999, head=True), "CWT-932"),
-    "endless pieces": (endless(frame(b"", 0, False) * 999, head=True), "CWT-931"),
-    "endless empty pieces": (upgrading(frame(b"", 1, False), frame(b"", 0, False) * 65536), "CWT-932"),
-    "closed at once": (upgrading(frame(struct.pack("!H", 1011) + b"\x1b[31m", 8)), "CWT-933"),
-    "closed without code": (upgrading(frame(b"", 8)), "CWT-933"),
-    "ended after 101": (lambda connection, request: connection.sendall(upgrade(request)), "CWT-933"),
-    "reset after 101": (then_reset, "CWT-933"),
-    "silence after 101": (upgrading(), "CWT-934"),
-    "half a frame": (upgrading(ESTABLISHED[:9]), "CWT-934"),
-    "binary noise": (upgrading(frame(b"\xff\xfe", 2)), "CWT-935"),
-    "no JSON": (upgrading(frame(b"hello")), "CWT-935"),
-    "JSON of another kind": (upgrading(frame(b"[1]")), "CWT-935"),
-    "deep JSON": (upgrading(frame(b"[" * 60000)), "CWT-935"),
-    "deep data": (upgrading(frame(json.dumps({"event": "x", "data": "[" * 60000}).encode())), "CWT-935"),
-    "another event": (upgrading(event("chat")), "CWT-935"),
-    "error without code": (upgrading(event("pusher:error")), "CWT-935"),
-    "code of another type": (upgrading(event("pusher:error", code="4001")), "CWT-935"),
-    "over quota": (upgrading(event("pusher:error", code=4004)), "CWT-937"),
-}
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
@@ -427,7 +272,7 @@ def test_unknown_name() -> None:
 
 def test_resolver_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: time.sleep(3) or [])
-    assert in_time([target(80)])[0]["diagnosis"]["id"] == "CWT-812"
+    assert in_time([target(80)])[0]["diagnosis"]["id"] == NO_RESOLVER[1]
 
 
 def test_second_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -455,7 +300,7 @@ def test_connects_elsewhere_under_the_same_name() -> None:
 def test_tls_with_a_server_that_speaks_none() -> None:
     with server(lambda connection, _request: connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n"), read_request=False) as port:
         result = _handshake.probe_all([target(port, url=f"https://127.0.0.1:{port}/app/")], PATIENCE)[0]
-    assert result["diagnosis"]["id"] == "CWT-824"
+    assert result["diagnosis"]["id"] == NO_TLS[1]
 
 
 def test_tls_without_an_answer() -> None:

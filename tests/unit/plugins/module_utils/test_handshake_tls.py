@@ -16,10 +16,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hostile_servers import CERTIFICATES, NAME
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _handshake
 
-NAME = "coolify.example.com"
 NOW = datetime.datetime.now(datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
 
@@ -92,20 +92,10 @@ def test_trusted_certificate(serving: t.Callable[[str, str], int]) -> None:
     assert (result["ok"], set(result["phases"])) == (True, {"dns", "tcp", "tls", "http"})
 
 
-@pytest.mark.parametrize(
-    ("name", "first", "last", "known", "identifier"),
-    [
-        (NAME, NOW - 2 * DAY, NOW - DAY, True, "CWT-821"),
-        (NAME, NOW + DAY, NOW + 2 * DAY, True, "CWT-821"),
-        ("traefik.default", NOW - DAY, NOW + DAY, True, "CWT-822"),
-        (NAME, NOW - DAY, NOW + DAY, False, "CWT-823"),
-    ],
-    ids=["expired", "not yet valid", "another name", "unknown authority"],
-)
-def test_refused_certificate(
-    serving: t.Callable[[str, str], int], name: str, first: t.Any, last: t.Any, known: bool, identifier: str
-) -> None:
-    public, private = certificate(name, first, last)
+@pytest.mark.parametrize("what", sorted(CERTIFICATES))
+def test_refused_certificate(serving: t.Callable[[str, str], int], what: str) -> None:
+    name, first, last, known, identifier = CERTIFICATES[what]
+    public, private = certificate(name, NOW + first * DAY, NOW + last * DAY)
     result = look(serving(public, private), public if known else None)
     assert (result["ok"], result["diagnosis"]["id"]) == (False, identifier)
 

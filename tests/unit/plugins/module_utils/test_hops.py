@@ -186,6 +186,16 @@ def test_one_fault_is_named_alone(identifier: str) -> None:
     assert set(faults(info, plan)) == {(hop, identifier)}
 
 
+def test_a_table_that_nothing_can_read_was_flushed_by_nobody() -> None:
+    info, plan = host("treated")
+    info["managed"]["firewall"].update(NOT_LOADED)
+    info["nft"] = {"available": False, "version": None, "error": "nft is not installed"}
+    assert faults(info, plan) == [("firewall", "CWT-607")]
+    # Before the first run, which installs nft, it is the table that is missing.
+    info["managed"]["firewall"]["file_present"] = False
+    assert faults(info, plan) == [("firewall", "CWT-602")]
+
+
 @pytest.mark.parametrize("hop", ["pusher", "nginx", "self_heal", "traefik", "firewall"])
 def test_a_hop_that_the_user_left_out_is_never_red(hop: str) -> None:
     """Field case V1: on a host where the hop is as Coolify's installer leaves it."""
