@@ -2,7 +2,8 @@
 """Who can reach a published port from outside as the host's tables are now, and whose other rules have a say.
 
 Read from the running tables, not from what this collection meant to write: our nftables table (fact 21a), Docker's
-rewriting, without which a port is answered by Docker's proxy and UFW decides (fact 32), and ``DOCKER-USER``.
+rewriting, without which a port is answered by Docker's proxy and UFW decides (fact 32), and ``DOCKER-USER``. An engine with
+the nftables back end rewrites in tables of its own, of which iptables tells nothing, and has no ``DOCKER-USER``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from . import _policy, _ufw_rules
 
 EVERYONE = "everyone"
 FAMILIES = ("ipv4", "ipv6")
+#: Of an engine with the nftables back end, one in each of nft's families.
+DOCKER_TABLE = "docker-bridges"
+NFT_FAMILIES = {"ipv4": "ip", "ipv6": "ip6"}
 UFW_DOCKER_BLOCK = "# BEGIN UFW AND DOCKER"
 
 _CLOSING = ("DROP", "REJECT")
@@ -29,7 +33,8 @@ def reach(
     """Who can open a connection from outside, for each published port and family.
 
     `table` is what `_nft_rules.parse` read from the running table, None if it is not loaded; `ufw` is coolify_info's;
-    `saved` has by family the text of ``iptables-save`` or ``ip6tables-save``, empty where it could not be had.
+    `saved` has by family the text of ``iptables-save`` or ``ip6tables-save``, and behind it what nft lists of `DOCKER_TABLE`;
+    empty where neither could be had.
 
     Returns mappings of `port`, `family`, `sources` (texts such as ``100.64.0.0/10 on tailscale0``, or ``everyone``; empty
     where nobody gets in) and `by`, who decides: ``nftables`` (our table), ``ufw``, ``docker`` (published on this host's
@@ -79,7 +84,8 @@ def _reach(
         if not table["intact"]:
             return None, "changed table"
         return list(_trusted(table["trusted"], family)), "nftables"
-    rewritten = re.findall(rf"^-A DOCKER (.*--dport {port} -j DNAT .*)$", saved, re.MULTILINE)
+    by_either = rf"^(?:-A DOCKER .*--dport {port} -j DNAT|\s.*\btcp dport {port} .*\bdnat to) .*$"
+    rewritten = re.findall(by_either, saved, re.MULTILINE)
     if rewritten:
         if all(_on_loopback(rule) for rule in rewritten):
             return [], "docker"
@@ -133,7 +139,7 @@ def _docker_user(line: str, ports: Sequence[int]) -> dict[str, Any] | None:
 
 
 def _on_loopback(rule: str) -> bool:
-    match = re.search(r"(?<!! )-d (\S+)", rule)
+    match = re.search(r"(?<!! )(?:-d|ip6? daddr) ([0-9a-f:]\S*)", rule)
     return match is not None and ipaddress.ip_network(match[1]).is_loopback
 
 

@@ -311,6 +311,10 @@ class Discovery:
     def _reach(self, ports: Json, table: Json | None, ufw: Json) -> Json:
         published = sorted({port for name in ("app", "terminal") for port in [ports[name]] if port is not None})
         saved = {family: self._run([f"{tool}-save"])[1] for family, tool in (("ipv4", "iptables"), ("ipv6", "ip6tables"))}
+        if table is None or not set(published) <= set(table["ports"]):
+            # What our table does not decide, Docker's rewriting does, by whichever of its back ends.
+            for family, nft in _port_reach.NFT_FAMILIES.items():
+                saved[family] += self._run(["nft", "list", "table", nft, _port_reach.DOCKER_TABLE])[1]
         after = {path: self._text(path) or "" for path in ("/etc/ufw/after.rules", "/etc/ufw/after6.rules")}
         return {
             "reach": _port_reach.reach(published, table, ufw, saved),

@@ -251,11 +251,14 @@ def test_a_treated_host(root: Path) -> None:
     (root / "data/coolify/proxy/dynamic/coolify-websocket.yaml").write_text("http: {}\n")
     (root / "run/coolify-websocket").mkdir(parents=True)
     (root / "run/coolify-websocket/state.json").write_text('{"heals": 3}')
+    asked = {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": {"set": [6001, 6002]}}
+    guarded = [{"match": asked}, {"jump": {"target": "decide"}}]
     table = {
         "nftables": [
             {"metainfo": {"version": "1.1.3"}},
             {"table": {"family": "inet", "name": _nft_rules.TABLE, "handle": 7}},
             {"counter": {"family": "inet", "table": _nft_rules.TABLE, "name": "refused", "packets": 12, "bytes": 720}},
+            {"rule": {"family": "inet", "table": _nft_rules.TABLE, "chain": "arriving", "expr": guarded}},
         ]
     }
     system = System(table=json.dumps(table))
@@ -270,6 +273,19 @@ def test_a_treated_host(root: Path) -> None:
     assert managed["firewall"]["refused_packets"] == 12
     # A process costs more than everything else here: on a treated host there are two.
     assert system.ran == ["systemctl", "nft", "iptables-save", "ip6tables-save"]
+
+
+def test_an_untreated_host_with_dockers_nftables_back_end(root: Path) -> None:
+    class Nftables(System):
+        def __call__(self, argv: Sequence[str]) -> tuple[int, str, str]:
+            if list(argv) == ["nft", "list", "table", "ip", "docker-bridges"]:
+                return 0, "\t\ttcp dport 6001 counter packets 0 bytes 0 dnat to 172.19.0.5:6001\n", ""
+            if argv[0].endswith("-save"):
+                return 0, f"-A INPUT -j {'ufw6' if '6' in argv[0] else 'ufw'}-before-input\n", ""
+            return super().__call__(argv)
+
+    reach = facts(root, Engine(), Nftables())["managed"]["firewall"]["reach"]
+    assert [entry["by"] for entry in reach if entry["port"] == 6001] == [None, "ufw"]
 
 
 def test_a_foreign_location_is_told(root: Path) -> None:

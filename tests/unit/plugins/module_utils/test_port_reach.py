@@ -12,6 +12,18 @@ DOCKER = (
     "-A DOCKER ! -i br-1 -p tcp -m tcp --dport 6002 -j DNAT --to-destination 172.19.0.5:6002\n"
     "*filter\n"
 )
+# An engine 29 with "firewall-backend": "nftables".
+NFTABLES = (
+    "table ip docker-bridges {\n"
+    "\tchain nat-prerouting-and-output {\n"
+    '\t\tiifname != "br-1" tcp dport 6001 counter packets 0 bytes 0 dnat to 172.19.0.5:6001 comment "DNAT"\n'
+    '\t\tiifname != "br-1" tcp dport 16001 counter packets 0 bytes 0 dnat to 172.19.0.5:6001 comment "DNAT"\n'
+    "\t}\n"
+    "\tchain filter-forward-in__br-1 {\n"
+    "\t\tip daddr 172.19.0.5 tcp dport 6002 counter packets 0 bytes 0 accept\n"
+    "\t}\n"
+    "}\n"
+)
 UFW_CHAINS = "-A INPUT -j ufw-before-input\n"
 UFW6_CHAINS = "-A INPUT -j ufw6-before-input\n"
 TABLE = {
@@ -46,6 +58,21 @@ def test_the_hole_of_an_untreated_host_is_in_the_family_that_docker_rewrites():
     guide = [rule("allow", "6001", "100.64.0.0/10"), rule("allow", "6001", "fd7a:115c:a1e0::/48", "ipv6")]
     assert reach(rules=guide) == {"ipv4": (["everyone"], None), "ipv6": (["fd7a:115c:a1e0::/48"], "ufw")}
     assert reach(rules=guide, active=False)["ipv6"] == (["everyone"], None)
+
+
+def test_the_hole_is_there_with_dockers_nftables_back_end_too():
+    saved = {"ipv4": UFW_CHAINS + NFTABLES, "ipv6": UFW6_CHAINS}
+    found = _port_reach.reach([6001, 6002], None, {"active": True, "rules": []}, saved)
+    assert [(entry["sources"], entry["by"]) for entry in found] == [(["everyone"], None), ([], "ufw"), ([], "ufw"), ([], "ufw")]
+    assert reach(TABLE, ipv4=saved["ipv4"])["ipv4"][1] == "nftables"
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [("ip daddr 127.0.0.1", ([], "docker")), ("ip6 daddr ::1", ([], "docker")), ("ip daddr 192.0.2.1", (["everyone"], None))],
+)
+def test_an_address_that_dockers_nftables_back_end_publishes_at(address, found):
+    assert reach(ipv4=UFW_CHAINS + NFTABLES.replace(" tcp", f" {address} tcp"))["ipv4"] == found
 
 
 def test_ufw_that_is_enabled_but_flushed_guards_nothing():
