@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast test-all docs build fuzz faults bench matrix
+.PHONY: help setup demo demo-down test test-fast test-all docs build fuzz faults bench matrix engines
 
 VENV := .venv
 PLAY := $(VENV)/bin/ansible-playbook -i .lab/inventory.yml
@@ -51,6 +51,11 @@ faults: setup ## cut the edits by SIGKILL at random moments, with SEED=… the s
 	@$(LAB) up --prefix faults --system trixie --coolify 4.3.24
 	@trap '$(LAB) down --prefix faults --keep-engine' EXIT; \
 		$(VENV)/bin/python tests/faults/cuts.py --prefix faults --modules 500 --site 30 $(SEED_OPTION)
+
+engines: setup ## the firewall's table beside firewalld, and under an engine built with the nftables back end
+	@$(LAB) up --prefix engines --system trixie --coolify 4.3.24
+	@trap '$(LAB) down --prefix engines --keep-engine' EXIT; \
+		LAB_PREFIX=engines $(VENV)/bin/python molecule/firewall/engines.py
 
 matrix: setup ## every promised release of ansible-core: unit tests, and site, verify, remove on a lab host
 	@$(VENV)/bin/python tests/matrix.py

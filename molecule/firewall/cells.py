@@ -11,8 +11,8 @@ SOURCES = (
     "outside", "spoofed", "second lan", "routed", "tailnet", "host", "container", "by host address", "later network", "tunnel",
     "user",
 )
-#: What of the table cannot exist: containers of Coolify's network have no IPv6, the tunnel ends on this host.
-NO_IPV6 = ("routed", "container", "by host address", "tunnel")
+#: What of the table is not asked: what listens in Coolify's containers listens in IPv4, the tunnel ends on this host.
+NO_IPV6 = ("container", "by host address", "tunnel")
 UNTREATED = ("untreated", "removed")
 
 Cell = t.Tuple[str, int, int]
@@ -41,11 +41,12 @@ def expected(cell: Cell, moment: str, facts: dict[str, t.Any], seen: dict[str, b
         facts: ``published4``, ``published6``: Docker publishes in this family (engines 20.10.2 to 20.10.5 leave IPv6 out,
             moby/moby#41858); ``dnat4``, ``dnat6``: Docker rewrites this family, so UFW is not asked (facts 19, 32);
             ``ufw4``, ``ufw6``: UFW's chains decide about INPUT; ``tailscale4``, ``tailscale6``: so do Tailscale's
-            (fact 22); ``allowed``: the sources for which UFW has rules for the guarded ports.
+            (fact 22); ``firewalld``: firewalld does, after all others; ``allowed``: the sources for which UFW has rules for
+            the guarded ports.
         seen: the other cells of the same moment.
     """
     source, port, family = cell
-    treated = moment not in UNTREATED
+    treated = moment.rpartition(": ")[2] not in UNTREATED
     guarded = treated and port in GUARDED
     if source == "tunnel":
         # By nginx's routes, which stay when the firewall alone is removed.
@@ -67,6 +68,8 @@ def expected(cell: Cell, moment: str, facts: dict[str, t.Any], seen: dict[str, b
         return False
     if facts[f"dnat{family}"]:
         return True
+    if facts["firewalld"]:
+        return False
     if facts[f"tailscale{family}"] and source == "tailnet":
         return True
     if facts[f"tailscale{family}"] and family == 4 and source == "spoofed":

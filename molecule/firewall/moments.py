@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cells
 import ufw_docker
 import yaml
-from places import INVENTORY, PREFIX, ROOT, Host
+from places import INVENTORY, LATER, PREFIX, ROOT, Host
 
 KILLS = 4
 UFW_RULES = ("/etc/ufw/after.rules", "/etc/ufw/after6.rules")
@@ -61,6 +61,7 @@ class Moments(Host):
             self.after("tailscaled restart", "systemctl restart tailscaled")
             self.after("nftables restart", "systemctl restart nftables")
             self.shell("for n in 1 2 3; do systemctl reload nftables; systemctl restart nftables; sleep 1; done")
+        self.other_docker()
         # With nftables.service active, which then flushes once more at shutdown.
         with self.probing("reboot"):
             subprocess.run(
@@ -75,6 +76,27 @@ class Moments(Host):
             self.after("ufw reset", "ufw --force reset")
             self.ssh_elsewhere()
         self.measure("ufw by the role")
+
+    def other_docker(self) -> None:
+        """Docker told to do without its proxy, then the other thing about IPv6; the reboot has it as before."""
+        with self.probing("Docker without userland-proxy, then with ip6tables the other way"):
+            with self.told(**{"userland-proxy": False}):
+                self.after("no userland-proxy", "systemctl restart docker")
+            # Engines before 27 have ip6tables off, and among what is experimental.
+            rewrites = int(self.run("docker", "version", "-f", "{{.Server.Version}}").partition(".")[0]) >= 27
+            with self.told(experimental=True, ip6tables=not rewrites):
+                self.after("ip6tables the other way", "systemctl restart docker")
+                self.published_in_ipv6()
+
+    def published_in_ipv6(self) -> None:
+        """A container that has IPv6 itself, so that ip6tables rewrites to it: its port with and without our guard."""
+        rewritten, seen = f"--dport {LATER} -j DNAT" in self.shell("ip6tables-save -t nat"), []
+        target = {"key": "later", "source": self.stranger[6], "host": self.address[6], "port": LATER}
+        for process in (lambda: self.module([], {"ports": [*cells.GUARDED, LATER]}).wait(), self.role):
+            process()
+            seen.append(self.asked(["docker", "exec", self.outside], [target])["later"])
+        self.note(f"port {LATER} of a container with IPv6, {'' if rewritten else 'not '}rewritten by ip6tables, with and "
+                  f"without our guard: {seen}", good=seen == [False, rewritten])
 
     def published_elsewhere(self) -> None:
         """F1: a container's own port, asked for at its own address, where Docker publishes it at another."""
@@ -202,23 +224,29 @@ while time.monotonic() < deadline:
 """
 
 
+def shown(host: Moments) -> bool:
+    """Print a host's table; say whether all of it is as the design says."""
+    kept = host.kept()
+    print(f"== {host.name}")
+    print("\n".join(cells.table(kept["moments"])))
+    print("\n".join(f"  ok: {note}" for note in kept["notes"]))
+    wrong = [f"{moment}: {cell} should be {'in' if wanted else 'closed'}"
+             for moment, entry in kept["moments"].items() for cell, wanted in entry["wrong"].items()]
+    print("\n".join(f"  OFF: {text}" for text in [*kept["off"], *wrong]) or "  every cell and probe is as the design says")
+    measured = sum(len(entry["seen"]) for entry in kept["moments"].values())
+    print(f"  {measured} cells, {len(wrong)} wrong; {len(kept['notes'])} notes good, {len(kept['off'])} not")
+    return not wrong and not kept["off"]
+
+
 def removed_and_shown(hosts: list[Moments]) -> bool:
-    """Print every host's table; say whether all of it is as the design says."""
+    """Print every host's table; say whether all of it is as the design says, and the hole was there before."""
     good = True
     for host in hosts:
-        kept = host.kept()
-        print(f"== {host.name}")
-        print("\n".join(cells.table(kept["moments"])))
-        print("\n".join(f"  ok: {note}" for note in kept["notes"]))
-        wrong = [f"{moment}: {cell} should be {'in' if wanted else 'closed'}"
-                 for moment, entry in kept["moments"].items() for cell, wanted in entry["wrong"].items()]
-        print("\n".join(f"  OFF: {text}" for text in [*kept["off"], *wrong]) or "  every cell and probe is as the design says")
-        measured = sum(len(entry["seen"]) for entry in kept["moments"].values())
-        print(f"  {measured} cells, {len(wrong)} wrong; {len(kept['notes'])} notes good, {len(kept['off'])} not")
+        right = shown(host)
         sources = ("outside", "second lan", "routed")
-        hole = all(kept["moments"]["untreated"]["seen"][cells.key((source, 6001, 4))] for source in sources)
+        hole = all(host.kept()["moments"]["untreated"]["seen"][cells.key((source, 6001, 4))] for source in sources)
         print(f"  the hole of the untreated host: {f'6001 answers {sources}' if hole else 'NOT SEEN'}")
-        good = good and hole and not wrong and not kept["off"]
+        good = good and hole and right
     return good
 
 

@@ -27,6 +27,9 @@ BIN = Path(sys.executable).parent
 LAN = {4: ("192.168.77.1/24", "192.168.77.2/24"), 6: ("fd00:88::1/64", "fd00:88::2/64")}
 SPOOFED = {4: "100.64.200.200", 6: "fd7a:115c:a1e0::bad"}
 SOCKETS_PER_PORT = 50
+DAEMON = "/etc/docker/daemon.json"
+#: Where the later network's container is published; nobody guards it by itself.
+LATER = 7001
 
 
 class Off(AssertionError):
@@ -139,12 +142,27 @@ class Host:
         joined = "ip link set port0 master lan0 up && ip -n lan link set port1 up"
         self.shell(f"ip netns list | grep -q lan || {{ ip netns add lan && {made} && {joined} && {' && '.join(words)}; }}")
 
+    def network(self) -> dict[str, t.Any]:
+        return json.loads(self.run("docker", "network", "inspect", "coolify"))[0]
+
+    @contextlib.contextmanager
+    def told(self, **options: object) -> t.Iterator[None]:
+        """Docker's settings with these among them, then each byte as before; whoever calls restarts Docker."""
+        before = self.shell(f"mkdir -p /etc/docker; cat {DAEMON} 2>/dev/null", check=False)
+        self.shell(f"[ ! -e {DAEMON} ] || cp -a {DAEMON} {DAEMON}.before")
+        self.shell(f"cat > {DAEMON} <<'EOF'\n{json.dumps({**json.loads(before or '{}'), **options})}\nEOF")
+        try:
+            yield
+        finally:
+            self.shell(f"if [ -e {DAEMON}.before ]; then mv {DAEMON}.before {DAEMON}; else rm {DAEMON}; fi")
+
     def later_network(self) -> None:
         """A network with a bridge name of its own, made while the table is loaded."""
         self.shell(
             "docker inspect later >/dev/null 2>&1 && exit; "
             "docker network create --ipv6 --subnet fd00:77::/64 --opt com.docker.network.bridge.name=later0 later && "
-            "docker run -d --name later --restart unless-stopped --network later redis:7-alpine redis-server"
+            f"docker run -d --name later --restart unless-stopped --network later -p {LATER}:6379 redis:7-alpine "
+            "redis-server --protected-mode no"
         )
 
     # -- looking ----------------------------------------------------------------------------------------------------
@@ -157,9 +175,10 @@ class Host:
             for family, address in [*SPOOFED.items(), *self.user.items()]
         )
         self.shell(with_all, machine=self.outside)
-        network = "{{(index .IPAM.Config 0).Subnet}}"
-        subnet = self.run("docker", "network", "inspect", "-f", network, "coolify").strip()
-        self.run("ip", "route", "replace", subnet, "via", self.address[4], machine=self.outside)
+        for config in self.network()["IPAM"]["Config"]:
+            family = 6 if ":" in config["Subnet"] else 4
+            way = ["route", "replace", config["Subnet"], "via", self.address[family]]
+            self.run("ip", f"-{family}", *way, machine=self.outside)
         # Only for as long as it is looked: a way back of this kind is nothing that the host has. Tailscale's own table
         # of routes would be asked first, and would swallow the answers that the attempt has to see.
         routes = [
@@ -212,27 +231,38 @@ class Host:
             elif source in ("container", "routed"):
                 others = {cells.HTTP: ("coolify", 8080), cells.FOREIGN: ("foreign", 6379)}
                 name, inner = others.get(port, (self.realtime, port))
-                address = self.run("docker", "inspect", "-f", "{{.NetworkSettings.Networks.coolify.IPAddress}}", name)
-                target.update(host=address.strip(), port=inner)
+                field = "IPAddress" if family == 4 else "GlobalIPv6Address"
+                address = self.run("docker", "inspect", "-f", f"{{{{.NetworkSettings.Networks.coolify.{field}}}}}", name).strip()
+                if not address:
+                    continue
+                target.update(host=address, port=inner)
             else:
                 target["host"] = go_to[family]
             targets.append(target)
+        return self.asked(into, targets)
+
+    def asked(self, into: list[str], targets: list[dict[str, t.Any]]) -> dict[str, bool]:
+        """Which of the targets answer, asked from where this command goes."""
         done = subprocess.run(
             [*into, "python3", "-c", (HERE / "attempt.py").read_text(), json.dumps(targets)],
             capture_output=True, text=True, check=False,
         )
         if done.returncode:
-            raise Off(f"{self.name}: no attempt from {source}: {done.stderr}")
+            raise Off(f"{self.name}: no attempt by {' '.join(into)}: {done.stderr}")
         return json.loads(done.stdout)
 
     def facts(self) -> dict[str, t.Any]:
         found: dict[str, t.Any] = {"user_trusted": self.trusted}
+        found["firewalld"] = self.shell("systemctl is-active firewalld", check=False).strip() == "active"
         status = self.shell("ufw status")
         active = "Status: active" in status
-        listening = self.shell(f"ss -Hltn 'sport = :{cells.HTTP}'")
-        for family, tool, anywhere in ((4, "iptables-save", r"0\.0\.0\.0"), (6, "ip6tables-save", r"\[::\]")):
+        # Without its proxy dockerd itself holds the port, and answers nobody.
+        listening = self.shell(f"ss -Hltnp 'sport = :{cells.HTTP}' | grep docker-proxy", check=False)
+        for family, tool, nft, anywhere in ((4, "iptables-save", "ip", r"0\.0\.0\.0"), (6, "ip6tables-save", "ip6", r"\[::\]")):
             saved = self.shell(tool)
-            found[f"dnat{family}"] = f"--dport {cells.HTTP} -j DNAT" in saved
+            tables = self.shell(f"nft list table {nft} docker-bridges 2>/dev/null", check=False)
+            by_nft = re.search(rf"\btcp dport {cells.HTTP} .*\bdnat to", tables)
+            found[f"dnat{family}"] = f"--dport {cells.HTTP} -j DNAT" in saved or bool(by_nft)
             found[f"published{family}"] = found[f"dnat{family}"] or bool(re.search(rf"({anywhere}|\*):{cells.HTTP}\b", listening))
             # The jumps stay when UFW is disabled; a flushed rule set has lost them although UFW is enabled.
             found[f"ufw{family}"] = active and "-A INPUT -j ufw" in saved

