@@ -1,6 +1,7 @@
 """Writes the generated parts of the documentation, or with ``--check`` says which of them have drifted.
 
-The roles' READMEs come from their ``meta/argument_specs.yml`` (aar-doc), docs/diagnoses.md from the table of diagnoses.
+The roles' READMEs come from their ``meta/argument_specs.yml`` (aar-doc), docs/diagnoses.md from the table of diagnoses and
+the faults that they are tested with.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 import conftest  # noqa: E402, F401  (makes the collection importable)
+import diagnosed  # noqa: E402
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _diagnosis  # noqa: E402
 
@@ -43,11 +45,16 @@ def diagnoses() -> str:
         "was not looked at: its `ok` is `?` in the table, and it fails a run only with `coolify_verify_strict`. Generated from",
         "`plugins/module_utils/verify/_diagnosis.py` by `make docs`.",
         "",
-        "| id | hop | cause | next step |",
-        "|---|---|---|---|",
+        "The last column has the faults that a test makes, on a host of the lab or as a server that means harm, to see that the",
+        "diagnosis is given to them; on a healthy host none is.",
+        "",
+        "| id | hop | cause | next step | tested with |",
+        "|---|---|---|---|---|",
     ]
+    tried = diagnosed.faults()
     for identifier, entry in _diagnosis.TABLE.items():
-        cells = " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in entry[:3])
+        shown = (*entry[:3], "; ".join(tried.get(identifier, [])))
+        cells = " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in shown)
         doubt = "" if entry.fault else " (not looked at)"
         lines.append(f'| <a id="{identifier.lower()}"></a>`{identifier}`{doubt} | {cells} |')
     return "\n".join(lines) + "\n"

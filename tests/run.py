@@ -242,7 +242,7 @@ def lab_stages(every_system: bool) -> list[Stage]:
                 environment={"LAB_SYSTEMS": " ".join(systems), "ANSIBLE_FORCE_COLOR": "0"},
             )
         )
-    modes = {"LAB_MODES": "domain tailscale dual"} if every_system else {}
+    modes = {"LAB_MODES": "domain tailscale dual", "LAB_DIAGNOSES": "all"} if every_system else {}
     stages.append(Stage("e2e", [[PYTHON, "-m", "pytest", "-x", "-v", "tests/e2e"]], junit=True, environment=modes))
     return stages
 

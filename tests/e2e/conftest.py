@@ -89,6 +89,15 @@ class Lab:
                         failed.setdefault(host, []).append(str(outcome.get("msg", "")))
         return Run(done.returncode, text, result.get("stats", {}), changed, failed)
 
+    def diagnoses(self, playbook: str, *options: str, **variables: object) -> tuple[Run, dict[str, set[tuple[str, str]]]]:
+        """A run that verifies, and by host the hop and id of each row of its report that has one."""
+        report = self.folder / "report.json"
+        report.unlink(missing_ok=True)
+        run = self.play(playbook, *options, coolify_verify_report_path=str(report), **variables)
+        assert report.exists(), run.text
+        hosts = json.loads(report.read_text())["hosts"]
+        return run, {host["host"]: {(row["hop"], row["id"]) for row in host["rows"] if row["id"]} for host in hosts}
+
     def module(self, name: str, **options: object) -> dict[str, t.Any]:
         """The result of one execution of a module of the collection on the host. Raises AssertionError where it fails."""
         done = subprocess.run(

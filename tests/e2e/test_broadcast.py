@@ -7,6 +7,7 @@ import shlex
 
 import pytest
 from coolify_host import CoolifyHost
+from diagnosis_faults import BROADCAST
 
 APP = "http://127.0.0.1:6001/app/"
 SECRETS = ("PUSHER_APP_SECRET", "APP_KEY", "DB_PASSWORD", "REDIS_PASSWORD")
@@ -19,18 +20,6 @@ if ($location) { header("Location: $location"); }
 echo $kind === 'application/json' ? '{}' : '<html>log in</html>';
 """
 OPTIONS = {"scheme": "http", "host": "127.0.0.1", "port": "6001"}
-FAULTS = {
-    # what the backend's settings say instead, and what the other server answers
-    "a name without an address": ({"host": "nowhere.invalid"}, "", "CWT-321"),
-    "a port that nobody has": ({"port": "6999"}, "", "CWT-322"),
-    "https where http is spoken": ({"scheme": "https"}, "", "CWT-323"),
-    "http where https is spoken": ({"host": "coolify-proxy", "port": "443"}, "", "CWT-323"),
-    "a wrong secret": ({"secret": "wrong"}, "", "CWT-324"),
-    "a login page": ({"port": "7999"}, "|302|text/html|https://team.cloudflareaccess.com/login", "CWT-325"),
-    "a page": ({"port": "7999"}, "|200|text/html|", "CWT-325"),
-    "a fault of the server": ({"port": "7999"}, "|500|application/json|", "CWT-326"),
-    "another server of the kind": ({"port": "7999"}, "|200|application/json|", "CWT-327"),
-}
 CACHE = "/var/www/html/bootstrap/cache"
 
 
@@ -80,9 +69,9 @@ def test_an_event_arrives_and_leaves_nothing(lab):
     assert (seen["ok"], seen["seen"]) == (True, "event")
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", BROADCAST)
 def test_a_fault_is_told_from_the_others(lab, settings, fault):
-    changes, answer, identifier = FAULTS[fault]
+    changes, answer, identifier = BROADCAST[fault]
     settings(changes, answer)
     results = look(lab)
     assert [result["diagnosis"]["id"] for result in results if not result["ok"]] == [identifier]

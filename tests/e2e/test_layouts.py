@@ -14,6 +14,8 @@ import pytest
 from compare_snapshots import differences
 from coolify_host import PORT, CoolifyHost
 from coolify_sockets import Watch
+from diagnosis_faults import SEPARATE
+from test_every_diagnosis import expect_each_where_it_is
 
 OLD, MIDDLE, NEW = "4.3.24", "4.4.6", "4.7.6"
 ENV = "/data/coolify/source/.env"
@@ -61,9 +63,9 @@ def update_without_a_moment_without_routes(coolify: CoolifyHost, version: str) -
 
 
 def proved(lab, mode: str, name: str) -> None:
-    """verify is green; from each side that the mode promises, a terminal is typed into and an event arrives."""
-    run = lab.play("playbooks/verify.yml", coolify_access=mode)
-    assert run.code == 0, run.text
+    """verify has nothing to name; from each side that the mode promises, a terminal is typed into and an event arrives."""
+    run, found = lab.diagnoses("playbooks/verify.yml", coolify_access=mode)
+    assert (run.code, found) == (0, {lab.host: set()}), run.text
     for side in SIDES[mode]:
         seen = lab.browse_from(side, f"{name}-{mode}-{side}")
         assert "error" not in seen, seen
@@ -119,25 +121,16 @@ def test_there_and_back_again(lab, coolify, untouched):
         nothing_to_change(lab, "dual")
 
 
+@pytest.mark.parametrize("name", SEPARATE)
+def test_each_fault_of_the_separate_layout_is_named_at_its_hop(lab, coolify, name):
+    expect_each_where_it_is(lab, SEPARATE[name])
+
+
 def test_an_update_without_a_version(lab, coolify):
     """Fact 52: it leaves ``latest`` where the version was."""
     coolify.shell("/data/coolify/source/upgrade.sh")
     proved(lab, "dual", "latest")
     nothing_to_change(lab, "dual")
-
-
-def test_what_the_old_layout_left_is_named(lab, coolify):
-    """Facts 51 and 53."""
-    custom = "/data/coolify/source/docker-compose.custom.yml"
-    coolify.shell(f"cp -p {custom} /root/custom 2>/dev/null || :")
-    coolify.shell(f"printf '%s\\n' services: '  soketi:' '    ports:' '      - 127.0.0.1:6001:6001' >{custom}")
-    coolify.shell("docker run -d --name coolify-realtime --network coolify --entrypoint sleep redis:7-alpine 600")
-    try:
-        run = lab.play("playbooks/verify.yml", coolify_access="dual")
-    finally:
-        coolify.shell(f"docker rm -f coolify-realtime; rm {custom}; [ ! -e /root/custom ] || mv /root/custom {custom}")
-    assert run.code != 0
-    assert {"realtime (CWT-118)", "realtime (CWT-120)"} <= set(run.failed[lab.host][0].split(": ")[1].split(", "))
 
 
 def test_a_backend_port_that_an_earlier_run_wrote(lab, coolify, untouched):
