@@ -242,7 +242,7 @@ def lab_stages(every_system: bool) -> list[Stage]:
                 environment={"LAB_SYSTEMS": " ".join(systems), "ANSIBLE_FORCE_COLOR": "0"},
             )
         )
-    modes = {"LAB_MODES": "domain tailscale dual", "LAB_DIAGNOSES": "all"} if every_system else {}
+    modes = {"LAB_MODES": "domain tailscale dual", "LAB_DIAGNOSES": "all", "LAB_IDLE_SECONDS": "180"} if every_system else {}
     stages.append(Stage("e2e", [[PYTHON, "-m", "pytest", "-x", "-v", "tests/e2e"]], junit=True, environment=modes))
     return stages
 
@@ -253,6 +253,8 @@ def main() -> int:
     parser.add_argument("--only", metavar="STAGE", action="append", help="run only this stage (may be repeated)")
     arguments = parser.parse_args()
     LOGS.mkdir(parents=True, exist_ok=True)
+    # What a stage began is ended, and its lab is tidied away, by whatever it is cut.
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(128 + signal.SIGTERM))
     stages = quick = fast_stages()
     if arguments.extent != "fast":
         stages = [*stages, *oldest_python_stages(), sanity_stage(), *lab_stages(arguments.extent == "all")]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import typing as t
 from pathlib import Path
 
 from figures import Figure
@@ -16,14 +18,15 @@ _PLAY = "playbooks/site.yml"
 _PING = "[{hosts: coolify, gather_facts: false, tasks: [{ansible.builtin.ping: {}}]}]\n"
 
 
-def play(inventory: Path, playbook: str = _PLAY, *words: str) -> str:
+def play(inventory: Path, playbook: str = _PLAY, *words: str, environment: t.Mapping[str, str] | None = None) -> str:
     """The output of ``ansible-playbook``.
 
     Raises AssertionError with it where the playbook fails.
     """
     done = subprocess.run(
         [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(inventory), playbook, *words],
-        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        cwd=ROOT, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, check=False,
     )
     if done.returncode:
         raise AssertionError(done.stdout)

@@ -18,11 +18,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / ".collections"), str(ROOT / "molecule" / "shared")]
 
+import hostile  # noqa: E402
 import playbook  # noqa: E402
 import self_heal  # noqa: E402
+import terminal  # noqa: E402
+import verify  # noqa: E402
 from coolify_host import CoolifyHost  # noqa: E402
 from figures import Figure, table  # noqa: E402
 
+_NAMES = ("hostile", "playbook", "verify", "terminal")
 LAB = [sys.executable, "molecule/shared/lab"]
 
 
@@ -33,7 +37,7 @@ def lab(*words: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few repetitions: whether it can be measured at all")
-    parser.add_argument("--only", action="append", metavar="FIGURE", choices=["playbook", *self_heal.MEASUREMENTS])
+    parser.add_argument("--only", action="append", metavar="FIGURE", choices=[*_NAMES, *self_heal.MEASUREMENTS])
     parser.add_argument("--json", type=Path, default=ROOT / ".cache" / "bench.json", metavar="FILE")
     parser.add_argument("--prefix", default="bench", help="which lab (default: bench)")
     parser.add_argument("--coolify", default="4.7.6", metavar="VERSION", help="of the host (default: 4.7.6)")
@@ -47,7 +51,10 @@ def main() -> int:
         host = CoolifyHost(f"{options.prefix}-coolify")
         bench = self_heal.Bench(host, options.coolify, lambda: playbook.play(inventory), options.quick)
         measurements = {
+            "hostile": hostile.endured,
             "playbook": lambda bench: playbook.unchanged(inventory, host.address, bench.times(5)),
+            "verify": lambda bench: verify.looked(inventory, bench.times(3)),
+            "terminal": lambda bench: terminal.cost(host, bench.times(3), bench.times(200)),
             **self_heal.MEASUREMENTS,
         }
         for name, measure in measurements.items():

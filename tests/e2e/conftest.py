@@ -135,34 +135,79 @@ class Lab:
         pid = self.engine.containers.get(machine).attrs["State"]["Pid"]
         return subprocess.Popen(
             ["nsenter", f"--net=/proc/{pid}/ns/net", *words],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=ROOT,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True, cwd=ROOT,
         )
 
-    def browse(self, machine: str, url: str, name: str, *options: str) -> dict[str, t.Any]:
-        """A browser on ``machine`` opens ``url``, types 6*7, and receives an event that Coolify's backend publishes."""
-        event = f"hello-{name}"
-        browser = self.inside(
-            machine, str(BIN / "python"), str(ROOT / "tests" / "e2e" / "browser_session.py"), url, "--event", event,
-            "--screenshot", str(self.folder / f"{name}.png"), *options,
-        )
-        assert browser.stdout is not None
-        first = browser.stdout.readline()
-        if first.strip() == "subscribed":
-            self.run(self.host, "docker", "exec", "coolify", "php", "artisan", "lab:broadcast", "lab", "greeting", event)
-            first = browser.stdout.readline()
-        rest, errors = browser.communicate(timeout=120)
-        assert first.strip(), errors + rest
-        return json.loads(first)
+    def broadcast(self, event: str) -> None:
+        """Lets Coolify's backend publish an event to who listens on the page."""
+        self.run(self.host, "docker", "exec", "coolify", "php", "artisan", "lab:broadcast", "lab", "greeting", event)
 
+    def browse_from(self, side: str, name: str, *options: str) -> dict[str, t.Any]:
+        """What a browser saw that types 6*7 and receives an event that Coolify's backend publishes.
 
-    def browse_from(self, side: str, name: str) -> dict[str, t.Any]:
-        """The same from a side that people come in by, ``tailnet`` or ``public``."""
+        It comes from a side that people come in by, ``tailnet`` or ``public``.
+        """
+        return Browsing(self, side, name, *options).ended()
+
+    def way_in(self, side: str) -> tuple[str, list[str]]:
+        """The machine on this side, and what its browser is told to open."""
         if side == "tailnet":
             address = self.shell("tailscale ip -4").strip()
-            return self.browse(f"{self.prefix}-peer", f"http://{address}:8000/", name)
+            return f"{self.prefix}-peer", [f"http://{address}:8000/"]
         variables = self.variables()
         domain, edge = variables["lab_domain"], variables["lab_edge_address"]
-        return self.browse(f"{self.prefix}-outside", f"https://{domain}/", name, "--resolve", f"{domain}={edge}")
+        return f"{self.prefix}-outside", [f"https://{domain}/", "--resolve", f"{domain}={edge}"]
+
+
+class Browsing:
+    """A browser with Coolify's page, opened from a side; its terminal and its first event are there."""
+
+    def __init__(self, lab: Lab, side: str, name: str, *options: str) -> None:
+        self._lab = lab
+        machine, words = lab.way_in(side)
+        self._process = lab.inside(
+            machine, str(BIN / "python"), str(ROOT / "tests" / "e2e" / "browser_session.py"), *words,
+            "--event", f"hello-{name}", "--screenshot", str(lab.folder / f"{name}.png"), *options,
+        )
+        self._told = ""
+        self._publish(f"hello-{name}")
+
+    def settled(self) -> None:
+        """Returns once it has done all that it was told to do, and stays."""
+        if not self._told.startswith("{"):
+            self._hear()
+
+    def back(self, event: str) -> None:
+        """Every socket of the page was lost meanwhile; it is told to show that they are back, and gets one more event."""
+        assert self._process.stdin is not None
+        if not self._told.startswith("{"):
+            try:
+                self._process.stdin.write(event + "\n")
+                self._process.stdin.flush()
+            except BrokenPipeError:
+                raise AssertionError("the browser ended: {}{}".format(*self._process.communicate())) from None
+            self._publish(event)
+            self.settled()
+
+    def ended(self) -> dict[str, t.Any]:
+        """What was seen. Raises AssertionError where the browser told nothing."""
+        assert self._process.stdin is not None
+        assert self._process.stderr is not None
+        self._process.stdin.close()
+        while self._told and not self._told.startswith("{"):
+            self._hear()
+        assert self._told, self._process.stderr.read()
+        self._process.wait(timeout=60)
+        return json.loads(self._told)
+
+    def _hear(self) -> None:
+        assert self._process.stdout is not None
+        self._told = self._process.stdout.readline().strip()
+
+    def _publish(self, event: str) -> None:
+        self._hear()
+        if self._told == "subscribed":
+            self._lab.broadcast(event)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import typing as t
 
 import pytest
 from compare_snapshots import differences
+from conftest import Browsing
 from coolify_host import PORT, CoolifyHost
 from coolify_sockets import Watch
 from diagnosis_faults import SEPARATE
@@ -115,10 +116,19 @@ def test_from_the_separate_layout_to_the_bundled_one(lab, coolify, untouched, mo
 def test_there_and_back_again(lab, coolify, untouched):
     back_to_the_old_version(coolify)
     assert lab.play("playbooks/site.yml", coolify_access="dual").code == 0
+    staying = {side: Browsing(lab, side, f"staying-{side}", "--stay") for side in SIDES["dual"]}
+    for browser in staying.values():
+        browser.settled()
     for version in (MIDDLE, NEW, OLD):
         update_without_a_moment_without_routes(coolify, version)
+        for side, browser in staying.items():
+            browser.back(f"{side}-at-{version}")
         proved(lab, "dual", f"to-{version}")
         nothing_to_change(lab, "dual")
+    for side, browser in staying.items():
+        seen = browser.ended()
+        assert "error" not in seen, seen
+        assert seen["back"] == [f"{side}-at-{version}" for version in (MIDDLE, NEW, OLD)]
 
 
 @pytest.mark.parametrize("name", SEPARATE)

@@ -190,7 +190,7 @@ def _servers(context: Path) -> None:
 
 
 def _page_parts(folder: Path) -> Path:
-    """Return a folder with the browser's side of xterm.js and pusher-js."""
+    """Return a folder with the browser's side of xterm.js, pusher-js and laravel-echo."""
     modules = _npm(paths.IMAGES / "coolify" / "npm", folder / "page")
     vendor = folder / "page" / "vendor"
     vendor.mkdir()
@@ -199,6 +199,7 @@ def _page_parts(folder: Path) -> Path:
         ("@xterm/xterm/css/xterm.css", "xterm.css"),
         ("@xterm/addon-fit/lib/addon-fit.js", "addon-fit.js"),
         ("pusher-js/dist/web/pusher.min.js", "pusher.js"),
+        ("laravel-echo/dist/echo.iife.js", "echo.js"),
     ):
         text = (modules / source).read_text(encoding="utf-8")
         # The source maps the files point at are not shipped.

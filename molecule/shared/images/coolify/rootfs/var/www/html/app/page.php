@@ -26,12 +26,15 @@
     <form id="broadcast"><input name="data" value="hello" aria-label="Text of the event"><button>Publish from the backend</button>
     <output id="broadcast-result"></output></form>
     <ul id="events" aria-live="polite"></ul>
+    <h2>The same by laravel-echo <span id="echo-state" class="state" data-state="connecting">connecting</span></h2>
+    <ul id="echo-events" aria-live="polite"></ul>
   </section>
 </main>
 <script id="settings" type="application/json"><?= json_encode($settings, JSON_HEX_TAG | JSON_HEX_AMP | JSON_THROW_ON_ERROR) ?></script>
 <script src="/assets/xterm.js"></script>
 <script src="/assets/addon-fit.js"></script>
 <script src="/assets/pusher.js"></script>
+<script src="/assets/echo.js"></script>
 <script src="/assets/terminal.js"></script>
 <script src="/assets/live-events.js"></script>
 </body>
