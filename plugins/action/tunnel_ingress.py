@@ -23,6 +23,7 @@ class ActionModule(ActionBase):
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         options = dict(self._task.args)
         answer = self._execute_module(module_args=options, task_vars=task_vars)
+        hostnames = [options["hostname"], *(options.get("extra_hostnames") or [])] if options.get("hostname") else []
         known: dict[str, t.Any] = {"swallowed": [], "by_hand": ""}
         for _attempt in range(_ATTEMPTS):
             content = answer.pop("content", None)
@@ -31,7 +32,7 @@ class ActionModule(ActionBase):
             text = base64.b64decode(content).decode("utf-8", "surrogateescape")
             path, digest = answer.pop("path"), answer.pop("digest")
             try:
-                edit = tunnel_list.edit(text, options["hostname"], options["rules"])
+                edit = tunnel_list.edit(text, hostnames, options["rules"])
             except _ingress.IngressError as error:
                 return {**result, **answer, "failed": True, "msg": f"{path}: {error}"}
             known = {
@@ -41,7 +42,7 @@ class ActionModule(ActionBase):
             }
             if edit.text == text:
                 return {**result, **known, **answer, "swallowed": []}
-            expected = tunnel_list.expected(edit.rules, options["hostname"], options["rules"])
+            expected = tunnel_list.expected(edit.rules, hostnames, options["rules"])
             asked = {**options, "splices": edit.splices, "digest": digest, "expected": expected}
             answer = self._execute_module(module_args=asked, task_vars=task_vars)
         if "content" not in answer:

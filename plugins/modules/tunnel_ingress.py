@@ -39,6 +39,11 @@ options:
       - The public name of the Coolify instance, without scheme, port and path. Case tells nothing.
       - Required with O(state=present).
     type: str
+  extra_hostnames:
+    description: Other names that the same instance is opened by. Each gets rules of its own, in the same block.
+    type: list
+    elements: str
+    default: []
   rules:
     description:
       - The paths to route, in order.
@@ -154,6 +159,7 @@ def main() -> None:
         argument_spec={
             "path": {"type": "path", "default": "/etc/cloudflared/config.yml"},
             "hostname": {"type": "str"},
+            "extra_hostnames": {"type": "list", "elements": "str", "default": []},
             "rules": {
                 "type": "list",
                 "elements": "dict",

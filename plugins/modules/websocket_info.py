@@ -79,6 +79,17 @@ options:
     type: list
     elements: dict
     default: []
+  prompts:
+    description:
+      - Where somebody who is signed in is to get a terminal on the host itself, to a prompt that answers. As O(targets).
+      - Nothing is opened without O(session).
+    type: list
+    elements: dict
+    default: []
+  session:
+    description:
+      - The cookies of a browser that is signed in to Coolify, as its header C(Cookie) has them. They are in no output.
+    type: str
   views:
     description:
       - Other machines to look from, while the module looks from the task's own host.
@@ -130,7 +141,8 @@ EXAMPLES = r"""
 RETURN = r"""
 results:
   description:
-    - One result for each target, in their order, then one for what was published, and one for each of O(broadcast).
+    - One result for each target, in their order, then one for what was published, and one for each of O(broadcast),
+      then one for each of O(prompts).
   returned: always
   type: list
   elements: dict
@@ -163,7 +175,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
-from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _broadcast, _handshake
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _broadcast, _handshake, _terminal
 
 
 def read_app_key(socket: str, container: str | None) -> str | None:
@@ -207,6 +219,8 @@ def main() -> None:
                 },
             },
             "broadcast": {"type": "list", "elements": "dict", "default": []},
+            "prompts": {"type": "list", "elements": "dict", "default": []},
+            "session": {"type": "str", "no_log": True},
             "app_key_container": {"type": "str", "no_log": False},
             "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
         },
@@ -217,14 +231,19 @@ def main() -> None:
     options = module.params
     container, deadline, authorities = options["app_key_container"], options["deadline"], options["ca_certificates"]
     app_key = read_app_key(options["docker_socket"], container)
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        published = None
+    with ThreadPoolExecutor(max_workers=2) as beside:
+        published = prompted = None
         if app_key and options["broadcast"]:
             engine = _client.Engine(options["docker_socket"], deadline)
             published = beside.submit(_broadcast.prove, engine, container, app_key, options["broadcast"], deadline, authorities)
+        if container and options["session"] and options["prompts"]:
+            engine = _client.Engine(options["docker_socket"], deadline)
+            words = (container, options["session"], options["prompts"], deadline, authorities)
+            prompted = beside.submit(_terminal.prove, engine, *words)
         try:
             results = _handshake.probe_all(options["targets"], deadline, app_key, authorities)
-            results += published.result() if published else []
+            for more in (published, prompted):
+                results += more.result() if more else []
         except ValueError as error:
             module.fail_json(msg=str(error))
     module.exit_json(changed=False, results=results, app_key=app_key is not None)

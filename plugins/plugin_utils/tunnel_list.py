@@ -75,14 +75,14 @@ def read(text: str) -> List:
         loader.dispose()
 
 
-def edit(text: str, hostname: str, given: t.Sequence[t.Mapping[str, str]]) -> Edit:
-    """What routes each of `given` (`path`, `service`) for `hostname`. Raises IngressError for text that is broken."""
+def edit(text: str, hostnames: t.Sequence[str], given: t.Sequence[t.Mapping[str, str]]) -> Edit:
+    """What routes each of `given` (`path`, `service`) for each hostname. Raises IngressError for text that is broken."""
     base = _ingress.strip(text)
     try:
         found = read(base)
     except UnreadError as error:
-        return Edit(text, [], [], [], _enter(f"{error}.", _lines(None, _ingress.wanted([], hostname, given))))
-    wants = _ingress.wanted(found.rules, hostname, given)
+        return Edit(text, [], [], [], _enter(f"{error}.", _lines(None, _wanted([], hostnames, given))))
+    wants = _wanted(found.rules, hostnames, given)
     expected = _ingress.mended(found.rules, wants)
     taken = [index for index, rule in enumerate(expected) if rule != found.rules[index]]
     served = all(_ingress.serves(_ingress.answering(expected, want), want) for want in wants)
@@ -103,14 +103,20 @@ def edit(text: str, hostname: str, given: t.Sequence[t.Mapping[str, str]]) -> Ed
     return Edit(edited, rules, splices, swallowed, "")
 
 
-def expected(rules: list[_ingress.Rule], hostname: str, given: t.Sequence[t.Mapping[str, str]]) -> list[dict[str, str]]:
+def _wanted(
+    rules: t.Sequence[_ingress.Rule], hostnames: t.Sequence[str], given: t.Sequence[t.Mapping[str, str]]
+) -> list[_ingress.Rule]:
+    return [want for hostname in hostnames for want in _ingress.wanted(rules, hostname, given)]
+
+
+def expected(
+    rules: list[_ingress.Rule], hostnames: t.Sequence[str], given: t.Sequence[t.Mapping[str, str]]
+) -> list[dict[str, str]]:
     """A URL of each of `given`'s paths with the `service` that is to answer it, for cloudflared itself to be asked."""
-    if not hostname.isascii() or "*" in hostname:
-        return []
-    wants = _ingress.wanted(rules, hostname, given)
-    answering = [(want, _ingress.answering(rules, want)) for want in wants]
+    asked = [hostname for hostname in hostnames if hostname.isascii() and "*" not in hostname]
+    answering = [(want, _ingress.answering(rules, want)) for want in _wanted(rules, asked, given)]
     return [
-        {"url": f"https://{hostname}{_EXAMPLES[_ingress.kind(want.path)]}", "service": rule.service}
+        {"url": f"https://{want.hostname}{_EXAMPLES[_ingress.kind(want.path)]}", "service": rule.service}
         for want, rule in answering
         if rule is not None
     ]
@@ -168,10 +174,10 @@ def _block(found: List, wants: t.Sequence[_ingress.Rule]) -> Splice:
 
 
 def _lines(found: List | None, wants: t.Sequence[_ingress.Rule]) -> list[str]:
-    index = _ingress.own(found.rules, wants[0].hostname) if found else None
-    origin = "" if found is None or found.node is None or index is None else _origin_request(found.node.value[index])
     lines = []
     for want in wants:
+        index = _ingress.own(found.rules, want.hostname) if found else None
+        origin = "" if found is None or found.node is None or index is None else _origin_request(found.node.value[index])
         fields = [f"{key}: {_quoted(value)}" for key, value in want._asdict().items()]
         lines += ["- " + fields[0], *("  " + field for field in [*fields[1:], origin] if field)]
     return lines

@@ -114,7 +114,7 @@ def written(chance, rules):
 
 def fault(text):
     """What is wrong with the edit of `text`; None if nothing is."""
-    edit = tunnel_list.edit(text, HOST, WANTED)
+    edit = tunnel_list.edit(text, [HOST], WANTED)
     if _ingress.strip(text) != text:
         return "a text without anything of ours is changed by the way back"
     if edit.by_hand:
@@ -122,7 +122,7 @@ def fault(text):
     before, after = meant(text), meant(edit.text)
     if [tuple(rule.get(key, "") for key in ("hostname", "path", "service")) for rule in after] != [*map(tuple, edit.rules)]:
         return "the edited file means something else"
-    if tunnel_list.edit(edit.text, HOST, WANTED).text != edit.text:
+    if tunnel_list.edit(edit.text, [HOST], WANTED).text != edit.text:
         return "a second run changes it"
     if _ingress.strip(edit.text) != text:
         return "the way back gives other bytes"
@@ -190,7 +190,7 @@ def main() -> int:
         if found:
             print(f"seed {options.seed}, list {number}: {found}\n{text}")
             return 1
-        edit = tunnel_list.edit(text, HOST, WANTED)
+        edit = tunnel_list.edit(text, [HOST], WANTED)
         changed += edit.text != text
         by_hand += bool(edit.by_hand)
         narrow += bool(edit.swallowed)

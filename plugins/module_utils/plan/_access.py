@@ -46,6 +46,7 @@ class Choices(t.NamedTuple):
 
     access: str = "auto"
     domain: str | None = ""
+    extra_domains: t.Sequence[str] = ()
     scheme: str = "auto"
     trusted: t.Sequence[t.Any] = ()
     entrypoints: t.Sequence[str] = ENTRYPOINTS
@@ -147,6 +148,16 @@ def _domain(info: Facts, wanted: t.Any, scheme: str, remote: bool) -> tuple[Doma
     return {"host": host, "scheme": scheme, "port": 443 if scheme == "https" else 80}, origin
 
 
+def _extra_domains(given: t.Any, site: Domain | None, access: str) -> list[str]:
+    """The other names that people open the instance by, each once. Raises AccessError."""
+    if not isinstance(given, (list, tuple)):
+        raise AccessError(f"coolify_access_extra_domains is {given!r}. Write a list of host names.")
+    names = dict.fromkeys(validate_domain(name, "coolify_access_extra_domains:") for name in given)
+    if names and site is None and access != "tailscale":
+        raise AccessError(f"coolify_access_extra_domains is set, but no domain is known that they are beside: {_SET_A_DOMAIN}.")
+    return [name for name in names if site is not None and name != site["host"]]
+
+
 def _tailnet(tailscale: Facts, by_name: t.Any) -> dict[str, t.Any] | None:
     if not tailscale.get("up") or not (tailscale.get("ipv4") or tailscale.get("ipv6")):
         return None
@@ -209,7 +220,8 @@ def environment(
 ) -> dict[str, str | None]:
     """Return the keys that .env must have, None for a key that must not be there (facts 7, 42, 43)."""
     host = port = ""
-    if mode == "domain" and domain is not None:
+    # A page that is opened by one of several names goes to its own.
+    if mode == "domain" and domain is not None and not domain["extra"]:
         host, port = domain["host"], str(domain["port"])
     elif mode == "tailscale" and tailnet is not None:
         host, port = tailnet["host"], str(app_port)
@@ -310,7 +322,7 @@ def _traefik_part(info: Facts, choices: Choices, mode: str | None, domain: Domai
         path=str(choices.data_path).rstrip("/") + "/proxy/dynamic/coolify-websocket.yaml",
         host=domain["host"] if domain else None,
         entrypoints=entrypoints,
-        document=None if reason or domain is None else _traefik.document(domain["host"], entrypoints),
+        document=None if reason or domain is None else _traefik.document([domain["host"], *domain["extra"]], entrypoints),
     )
 
 
@@ -339,6 +351,9 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
                 raise
             notes.append(f"The domain is left out: {unfit}")
             site, origin = None, ""
+        others = _extra_domains(choices.extra_domains, site, access)
+        if site is not None:
+            site["extra"] = others
         tailnet = _tailnet(tailscale, choices.tailscale_name)
         mode, why = _mode(access, site, tailnet, tailscale, origin)
         allowed = _trusted(info, tailscale, choices.trusted)

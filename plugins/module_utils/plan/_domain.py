@@ -39,14 +39,14 @@ class AccessError(ValueError):
     """The host, or a variable, makes a plan impossible. The message names what is wrong or missing, and the remedy."""
 
 
-def validate_domain(value: t.Any) -> str:
-    """Return a host name in lower case. Raises AccessError saying what to write instead.
+def validate_domain(value: t.Any, option: str = "coolify_domain") -> str:
+    """Return a host name in lower case. Raises AccessError saying what of `option` to write instead.
 
     RFC 1123 names of at most 253 characters, labels of at most 63: a name outside of them gets no certificate, and a
     character outside of them could carry syntax into the files that the name is written to.
     """
     if not isinstance(value, str):
-        raise AccessError(f"coolify_domain {value!r} is not text. {_BARE}")
+        raise AccessError(f"{option} {value!r} is not text. {_BARE}")
     name = value.lower()
     labels = name.split(".")
     checks = [(value, refused) for refused in _REFUSED]
@@ -54,9 +54,9 @@ def validate_domain(value: t.Any) -> str:
     for text, (pattern, reason, remedy) in checks:
         if re.search(pattern, text):
             said = f"{reason}. {remedy}".format(label=text, example=_punycode_example(value))
-            raise AccessError(f"coolify_domain {value!r} {said}")
+            raise AccessError(f"{option} {value!r} {said}")
     if labels[-1].isdigit():
-        raise AccessError(f"coolify_domain {value!r} is an address. {_HOST_NAME}")
+        raise AccessError(f"{option} {value!r} is an address. {_HOST_NAME}")
     return name
 
 

@@ -55,6 +55,7 @@ def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: b
     return {
         "reason": reason,
         "hostname": domain["host"] if domain else None,
+        "extra_hostnames": domain["extra"] if domain else [],
         "path": tunnel.get("path"),
         "rules": rules,
         "connectors": [

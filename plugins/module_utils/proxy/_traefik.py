@@ -23,15 +23,18 @@ _ROUTES = (
 )
 
 
-def document(host: str, entrypoints: t.Sequence[str]) -> dict[str, t.Any]:
-    """The document for `host`, with one router per path and entry point (`http`, `https`).
+def document(hosts: t.Sequence[str], entrypoints: t.Sequence[str]) -> dict[str, t.Any]:
+    """The document for the instance's names, with one router per path and entry point (`http`, `https`).
 
     The names begin with `selfhosted-coolify-`, which Coolify never uses (fact 12). On `https` the certificate comes
     from the resolver that Coolify's own routers use. Raises ValueError for a host that is not a plain DNS name, so
     that no value carries rule syntax, and for an unknown entry point.
     """
-    if len(host) > 253 or not _HOST.match(host):
-        raise ValueError(f"coolify_domain: {host!r} is not a host name; give it bare, like coolify.example.com")
+    for host in hosts:
+        if len(host) > 253 or not _HOST.match(host):
+            raise ValueError(f"coolify_domain: {host!r} is not a host name; give it bare, like coolify.example.com")
+    names = " || ".join(f"Host(`{host}`)" for host in hosts)
+    names = f"({names})" if len(hosts) > 1 else names
     unknown = sorted(set(entrypoints) - {"http", "https"})
     if unknown or not entrypoints:
         raise ValueError(f"coolify_traefik_entrypoints: {unknown!r} is not a list of http and https")
@@ -42,7 +45,7 @@ def document(host: str, entrypoints: t.Sequence[str]) -> dict[str, t.Any]:
         for entrypoint in entrypoints:
             router: dict[str, t.Any] = {
                 "entryPoints": [entrypoint],
-                "rule": f"Host(`{host}`) && {path}",
+                "rule": f"{names} && {path}",
                 "service": service,
                 "priority": PRIORITY,
             }

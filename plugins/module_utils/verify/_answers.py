@@ -25,7 +25,7 @@ class Fault(Exception):
         self.detail = detail
 
 
-def request(url: SplitResult, kind: str, app_key: str, websocket_key: str) -> bytes:
+def request(url: SplitResult, kind: str, app_key: str, websocket_key: str, cookies: str = "") -> bytes:
     """The bytes to send. Raises ValueError, which says what of the URL cannot be asked for."""
     secure, default_port = SCHEMES[url.scheme]
     try:
@@ -40,7 +40,7 @@ def request(url: SplitResult, kind: str, app_key: str, websocket_key: str) -> by
         path, query = f"{path.rstrip('/')}/{quote(app_key, safe='')}", _PUSHER_QUERY
     target = f"{path}?{query}" if query else path
     origin = ("https://" if secure else "http://") + host
-    return _websocket.request(target, host, origin, None if kind == "http" else websocket_key)
+    return _websocket.request(target, host, origin, None if kind == "http" else websocket_key, cookies)
 
 
 def refusal(answer: _websocket.Answer, upgrade: bool, url: SplitResult) -> Fault:

@@ -283,6 +283,17 @@ CWT-937 socket: The realtime server greets with an error.
 - Look the code up in Pusher's list of errors; 4004 is a limit on connections.
 CWT-938 socket: The WebSocket opens and stays open without a login: what answers is not Coolify's terminal server.
 - Check the port that the path is routed to: 6001 is the realtime server, 6002 the terminal.
+CWT-941 terminal?: Coolify does not know the session that was given: it has ended, or the cookies are not this Coolify's.
+- Sign in, and copy the header Cookie of any request to Coolify into the file of coolify_verify_session_path anew.
+CWT-942 terminal: The terminal server lets the session in, but opens no terminal.
+- Read the log of the container named in the hop realtime; in Coolify, see whether the server localhost is there, and validates.
+CWT-943 terminal?: None of Coolify's keys lets it in as root on its own host, so that no prompt could be seen.
+- In Coolify, see which user and key the server localhost has; another user than root is not tried.
+CWT-944 terminal: The terminal opens, but what is typed into it is not answered.
+- Something on the way holds data back; compare with the row of the terminal at the host's own port.
+CWT-945 terminal?: The socket to type into did not open.
+- See the other rows with the same address; where they are fine, the host cannot reach its own public address, which others
+    can.
 """
 
 

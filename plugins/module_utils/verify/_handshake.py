@@ -33,13 +33,13 @@ PROBE_KEY = "selfhosted-coolify-probe"
 _UNKNOWN_KEY = 4001
 #: How the terminal server closes: no cookies, token refused; it could not ask Coolify (fact 45).
 _TERMINAL_REFUSALS = (4401, 4403)
-_AUTH_FAILED = 1011
+AUTH_FAILED = 1011
 _WORDS_BEFORE_CLOSE = 8
 
 #: Seconds after which a port that does not answer counts as closed: a lost packet is sent again after one.
 CLOSED_AFTER = 2.0
 #: What a thread may need to come back after the deadline.
-_GRACE = 0.1
+GRACE = 0.1
 
 # Found by the machine itself, before a packet leaves it: it has no network of the address's family.
 _NO_NETWORK = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -98,7 +98,7 @@ def probe_all(
     results: dict[int, dict[str, t.Any]] = {}
     while len(results) < len(targets):
         try:
-            index, result = done.get(timeout=max(end + _GRACE - time.monotonic(), 0.0))
+            index, result = done.get(timeout=max(end + GRACE - time.monotonic(), 0.0))
         except queue.Empty:
             break
         results[index] = result
@@ -152,6 +152,7 @@ class Probe:
         self._begin = self._mark = time.monotonic()
         self._status: int | None = None
         self._received = False
+        self._cookies = ""
 
     def result(self) -> dict[str, t.Any]:
         try:
@@ -255,7 +256,7 @@ class Probe:
 
     def _talk(self, connection: socket.socket) -> str:
         key = None if self._target["kind"] == "http" else _websocket.new_key()
-        asked = request(self._url, self._target["kind"], self._app_key or PROBE_KEY, key or "")
+        asked = request(self._url, self._target["kind"], self._app_key or PROBE_KEY, key or "", self._cookies)
 
         def read() -> bytes:
             connection.settimeout(self._left())
@@ -274,7 +275,7 @@ class Probe:
             if self._target["kind"] == "app":
                 seen = self._greeted(connection, reader, self._greeting(reader))
             elif self._target["kind"] == "terminal" and answer.status == 101:
-                return self._refused_by_terminal(reader)
+                return self._admitted(connection, reader)
             if answer.status == 101:
                 connection.settimeout(self._left())
                 connection.sendall(_websocket.closing())
@@ -328,7 +329,7 @@ class Probe:
             return "401"
         raise refusal(answer, key is not None, self._url)
 
-    def _refused_by_terminal(self, reader: _websocket.Reader) -> str:
+    def _admitted(self, connection: socket.socket, reader: _websocket.Reader) -> str:
         """The bundled layout's terminal server lets everybody in and sends away who has no cookies (fact 45)."""
         for _message in range(_WORDS_BEFORE_CLOSE):
             message = reader.message()
@@ -337,7 +338,7 @@ class Probe:
                 code = _websocket.close_code(message)
                 if code in _TERMINAL_REFUSALS:
                     return f"101, closed {code}"
-                if code == _AUTH_FAILED:
+                if code == AUTH_FAILED:
                     raise Fault("CWT-119", f"101, closed {code}")
                 raise Fault("CWT-933", f"101, closed {code}", f"code {code}")
         raise Fault("CWT-938", "101, then talk")

@@ -20,7 +20,7 @@ _NOT_ROOT = re.compile(
     r"(sudo|doas|su): .*(not permitted|authentication failure)",
     re.I,
 )
-_ORDER = (*_OUTER, "nginx", "app", "environment", "realtime", "broadcast", "self-heal")
+_ORDER = (*_OUTER, "nginx", "app", "environment", "realtime", "broadcast", "terminal", "self-heal")
 
 
 def result(
@@ -107,7 +107,8 @@ def _urls(plan: Json) -> list[str]:
     """What people open, by the sides that the plan promises."""
     urls = []
     if "domain" in plan["sides"]:
-        urls.append("{scheme}://{host}/".format(**plan["domain"]))
+        domain = plan["domain"]
+        urls += [f"{domain['scheme']}://{host}/" for host in (domain["host"], *domain["extra"])]
     if "tailscale" in plan["sides"]:
         address = _tunnel.bracketed(plan["tailscale"]["ipv4"] or plan["tailscale"]["ipv6"])
         urls.append("http://{}:{}/".format(address, plan["ports"]["http"]))

@@ -119,16 +119,16 @@ def _tunnel(found: Rows, plan: Json, info: Json) -> None:
     rules = [_ingress.Rule(rule["hostname"], rule["path"], rule["service"]) for rule in tunnel["rules"]]
     if rules[-1].hostname or rules[-1].path:
         found.bad("CWT-805", tunnel["path"], "no catch-all")
-    host = plan["tunnel"]["hostname"]
-    wants = _ingress.wanted(rules, host, plan["tunnel"]["rules"])
-    for want in wants:
-        _tunnel_path(found, _ingress.mended(rules, wants), want, bool(tunnel.get("by_hand")) and plan["nginx"]["wanted"])
-    taken = [page for rule in rules for page in _ingress.swallowed(rule, wants)]
-    if taken:
-        found.bad("CWT-803", _site(host, taken[0]), "to realtime", ", ".join(taken))
-    else:
-        own = _ingress.own(rules, host)
-        found.good("tunnel", _site(host, "/"), _service(None if own is None else rules[own]))
+    for host in (plan["tunnel"]["hostname"], *plan["tunnel"]["extra_hostnames"]):
+        wants = _ingress.wanted(rules, host, plan["tunnel"]["rules"])
+        for want in wants:
+            _tunnel_path(found, _ingress.mended(rules, wants), want, bool(tunnel.get("by_hand")) and plan["nginx"]["wanted"])
+        taken = [page for rule in rules for page in _ingress.swallowed(rule, wants)]
+        if taken:
+            found.bad("CWT-803", _site(host, taken[0]), "to realtime", ", ".join(taken))
+        else:
+            own = _ingress.own(rules, host)
+            found.good("tunnel", _site(host, "/"), _service(None if own is None else rules[own]))
 
 
 def _tunnel_path(found: Rows, rules: list[_ingress.Rule], want: _ingress.Rule, carried: bool) -> None:

@@ -31,7 +31,8 @@ def looks(
     """`targets` and `views` for the module websocket_info; a machine that nothing is promised to has no view.
 
     `unlooked` are the sides that something is promised to or kept from, and that nobody looks from, each with the id of the
-    diagnosis that says what to give for it. `broadcast` is where an event of the backend's is to arrive.
+    diagnosis that says what to give for it. `broadcast` is where an event of the backend's is to arrive, `prompts`
+    where somebody who is signed in is to get a terminal.
 
     `addresses_given`: the user named `addresses`, so that they are all there are.
 
@@ -56,17 +57,20 @@ def looks(
         "targets": targets(plan, info, "host"),
         "views": views,
         "unlooked": unlooked,
-        "broadcast": _broadcast(plan, info, connect_to),
+        "broadcast": _by_each_way("broadcast", "app", plan, info, connect_to),
+        "prompts": _by_each_way("terminal", "terminal", plan, info, connect_to),
     }
 
 
-def _broadcast(plan: Json, info: Json, connect_to: t.Mapping[str, str] | None) -> list[dict[str, t.Any]]:
-    """Where the host itself is to see an event: at the realtime server, and by each way in that the plan promises."""
-    found = _published("realtime", f"http://{bound(info, 'app')}", plan["ports"])
+def _by_each_way(
+    hop: str, kind: str, plan: Json, info: Json, connect_to: t.Mapping[str, str] | None
+) -> list[dict[str, t.Any]]:
+    """What the host itself is to open of a kind: at the server itself, and by each way in that the plan promises."""
+    found = _published("realtime", f"http://{bound(info, kind)}", plan["ports"])
     for view in ("control", "tailnet"):
         found += targets(plan, info, view, connect_to)
     # The certificate is proved where people come in.
-    return [dict(target, name="broadcast", validate_certs=False) for target in found if target["kind"] == "app"]
+    return [dict(target, name=hop, validate_certs=False) for target in found if target["kind"] == kind]
 
 
 def targets(
@@ -90,8 +94,8 @@ def targets(
     found = []
     domain = plan.get("domain")
     if domain and "domain" in plan["sides"]:
-        base = "{scheme}://{host}".format(**domain)
-        found = _both("domain", base, connect_to=(connect_to or {}).get(domain["host"]))
+        for host in (domain["host"], *domain["extra"]):
+            found += _both("domain", f"{domain['scheme']}://{host}", connect_to=(connect_to or {}).get(host))
     if view == "outside" and plan["firewall"]["wanted"]:
         ports = plan["ports"]
         for address in addresses:
@@ -110,8 +114,9 @@ def _on_host(plan: Json, info: Json) -> list[dict[str, t.Any]]:
     found += _published("realtime", f"http://{bound(info, 'app')}", ports)
     if domain and (kind == "caddy" or (kind == "traefik" and plan["traefik"]["wanted"])):
         schemes = plan["traefik"]["entrypoints"] if kind == "traefik" else [domain["scheme"]]
-        for scheme in schemes:
-            base = "{}://{}".format(scheme, domain["host"])
+        # Of Caddy's file nothing is ours: what it has no block for goes the way of all other names.
+        names = [domain["host"], *domain["extra"]] if kind == "traefik" else [domain["host"]]
+        for base in (f"{scheme}://{host}" for scheme in schemes for host in names):
             # The certificate is proved where people come in; behind a tunnel the proxy often has none for the name.
             found += _both(kind, base, connect_to="127.0.0.1", validate_certs=False)
     return found

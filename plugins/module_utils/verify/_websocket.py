@@ -58,7 +58,7 @@ def new_key() -> str:
     return base64.b64encode(os.urandom(16)).decode("ascii")
 
 
-def request(target: str, host: str, origin: str, key: str | None) -> bytes:
+def request(target: str, host: str, origin: str, key: str | None, cookies: str = "") -> bytes:
     """A GET of `target`, as an upgrade where a `key` is given. Raises ValueError for what would break out of its line."""
     lines = [f"GET {target} HTTP/1.1", f"Host: {host}", "User-Agent: selfhosted.coolify"]
     if key is None:
@@ -71,6 +71,8 @@ def request(target: str, host: str, origin: str, key: str | None) -> bytes:
             "Sec-WebSocket-Version: 13",
             f"Sec-WebSocket-Key: {key}",
         ]
+    if cookies:
+        lines.append(f"Cookie: {cookies}")
     if any(not line.isascii() or not line.isprintable() for line in lines):
         raise ValueError("it has characters that must be written in percent form")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
@@ -173,13 +175,14 @@ def closing() -> bytes:
 
 
 def text(payload: bytes) -> bytes:
-    """A masked text frame with up to 125 bytes."""
+    """A masked text frame with less than 64 KiB."""
     return _masked(TEXT, payload)
 
 
 def _masked(opcode: int, payload: bytes) -> bytes:
-    mask = os.urandom(4)
-    return bytes([0x80 | opcode, 0x80 | len(payload)]) + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+    mask, length = os.urandom(4), len(payload)
+    size = bytes([0x80 | length]) if length < 126 else struct.pack("!BH", 0x80 | 126, length)
+    return bytes([0x80 | opcode]) + size + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
 
 
 def close_code(frame: Frame) -> int:

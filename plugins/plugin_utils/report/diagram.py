@@ -76,8 +76,10 @@ def diagram(host: Json) -> Diagram:
             title = {"traefik": "Traefik", "caddy": "Caddy"}.get(own[0]["hop"] if own else "", title)
         boxes.append(Box(title, *state(own, looked), x, _TOP + row * _STEP, width))
     end_y = _TOP + 5 * _STEP
-    boxes.append(Box("SSH to the container of the terminal", "", "plain", _LEFT, end_y, WIDTH, 32))
-    drawn = {hop for _title, hops, *_place in _WAY for hop in hops} | {hop for _title, hop in _BESIDE}
+    prompts = [one for one in rows if one["hop"] == "terminal"]
+    shown = state(prompts, looked) if prompts else ("", "plain")
+    boxes.append(Box("SSH to the container of the terminal", *shown, _LEFT, end_y, WIDTH, HEIGHT if prompts else 32))
+    drawn = {hop for _title, hops, *_place in _WAY for hop in hops} | {hop for _title, hop in _BESIDE} | {"terminal"}
     others = dict.fromkeys(row["hop"] for row in rows if row["hop"] not in drawn)
     beside = [*_BESIDE, *((hop, hop) for hop in others)]
     start = end_y + 72

@@ -26,7 +26,8 @@ PLAY = """
           tunnel:
             {wanted: false, give_back: false, by_hand: false, path: null, remote: "{{ remote | default('present') }}",
              hostname: "{{ inventory_hostname }}", rules: [{path: ^/terminal/ws$, service: "http://127.0.0.1:6002"},
-             {path: ^/apps?/, service: "http://127.0.0.1:6001"}]}
+             {path: ^/apps?/, service: "http://127.0.0.1:6001"}],
+             extra_hostnames: "{{ extra | default([]) }}"}
     - ansible.builtin.include_role: {name: tunnel_alone}
   handlers:
     - name: The host has changed
@@ -87,6 +88,15 @@ def test_ten_hosts_of_one_tunnel_are_one_look_and_one_change(play):
         assert play(api, batch=5, remote="absent")[0] == 0
         assert api.asked == ["GET", "GET", "PUT"] * 2
         assert api.config == config(*HOSTS)
+
+
+def test_every_name_of_an_instance_is_routed(play):
+    with Api(config(NAME, "panel.example.org")) as api:
+        code, output = play(api, hosts=[NAME], extra=["panel.example.org"])
+        assert code == 0, output
+        assert routed(api) == {NAME, "panel.example.org"}
+        assert play(api, hosts=[NAME], extra=["panel.example.org"])[0] == 0
+        assert api.asked == ["GET"]
 
 
 def test_where_the_change_fails_it_fails_for_every_host(play):

@@ -199,6 +199,60 @@ CERTIFICATES: dict[str, tuple[str, int, int, bool, str]] = {
     "unknown authority": (NAME, -1, 1, False, "CWT-823"),
 }
 
+
+def message(connection: socket.socket) -> dict[str, t.Any]:
+    """The next message of a client; what it masks is read with its mask."""
+
+    def take(count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            more = connection.recv(count - len(data))
+            if not more:
+                raise ConnectionError
+            data += more
+        return data
+
+    _opcode, size = take(2)
+    length = size & 127
+    if length == 126:
+        length = int.from_bytes(take(2), "big")
+    mask = take(4)
+    return json.loads(bytes(byte ^ mask[index % 4] for index, byte in enumerate(take(length))))
+
+
+def terminal(*turns: t.Sequence[str], asked: list[t.Any] | None = None) -> Serve:
+    """Upgrades, and answers each message of a client with the texts of the next turn."""
+    kept: list[t.Any] = [] if asked is None else asked
+
+    def serve(connection: socket.socket, request: bytes) -> None:
+        kept.append(request)
+        connection.sendall(upgrade(request))
+        for turn in turns:
+            kept.append(message(connection))
+            for text in turn:
+                connection.sendall(frame(text.encode()))
+        connection.recv(1)
+
+    return serve
+
+
+PROMPT = "root@host:~# "
+DENIED = "root@host.docker.internal: Permission denied (publickey).\r\n"
+# For whoever brings a session and two keys of Coolify's.
+SESSIONS: dict[str, tuple[Serve, str]] = {
+    "the session is refused": (answering(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"), "CWT-941"),
+    "the session is sent away": (upgrading(closing(4401)), "CWT-941"),
+    "the session's token is sent away": (upgrading(closing(4403)), "CWT-941"),
+    "the host is none to open": (terminal(["Unauthorized: Target host host.docker.internal not in authorized list"]), "CWT-942"),
+    "silence after the command": (terminal([]), "CWT-942"),
+    "talk that is no terminal's": (endless(frame(b"x" * 999) * 99, head=True), "CWT-942"),
+    "keys that let nobody in, told at once": (terminal(*[["pty-ready", DENIED + "pty-exited"]] * 2), "CWT-943"),
+    "keys that let nobody in": (terminal(*[["pty-ready", DENIED], ["pty-exited"]] * 2), "CWT-943"),
+    "what is typed is not answered": (terminal(["pty-ready", PROMPT], ["unset"]), "CWT-944"),
+    "Coolify cannot be asked": (upgrading(closing(1011)), "CWT-119"),
+    "404 for the session": (answering(b"HTTP/1.1 404 No\r\n\r\n"), "CWT-945"),
+}
+
 # What comes before any of this, and needs a set-up of its own.
 NO_TLS = ("plain HTTP where TLS is asked for", "CWT-824")
 NO_RESOLVER = ("a resolver that never answers", "CWT-812")
@@ -206,7 +260,7 @@ NO_RESOLVER = ("a resolver that never answers", "CWT-812")
 
 def by_diagnosis() -> t.Iterator[tuple[str, str]]:
     """Each id, and one of the faults above that it is given to, in words."""
-    kinds = {"terminal": TERMINALS, "answer": ANSWERS, "server": HOSTILE, "certificate": CERTIFICATES}
+    kinds = {"terminal": TERMINALS, "answer": ANSWERS, "server": HOSTILE, "certificate": CERTIFICATES, "session": SESSIONS}
     for kind, table in kinds.items():
         for words, entry in table.items():
             yield entry[-1], f"{kind}: {words}"

@@ -94,6 +94,23 @@ def test_who_comes_in_and_what_env_must_have(
     assert (plan["mode"], plan["pusher"]["environment"]) == (mode, environment)
 
 
+def test_an_instance_of_several_names() -> None:
+    others = ["Panel.Example.ORG", DOMAIN, "panel.example.org"]
+    plan = _access.plan(host(), TAILSCALE, extra_domains=others)
+    assert (plan["mode"], plan["domain"]["host"], plan["domain"]["extra"]) == ("domain", DOMAIN, ["panel.example.org"])
+    # One address for all of them there is none: a browser goes to that of its page.
+    assert plan["pusher"]["environment"] == DUAL
+    assert plan["tunnel"]["extra_hostnames"] == ["panel.example.org"]
+    rules = [router["rule"] for router in plan["traefik"]["document"]["http"]["routers"].values()]
+    assert all(rule.startswith(f"(Host(`{DOMAIN}`) || Host(`panel.example.org`)) && ") for rule in rules)
+    assert _access.plan(host(), TAILSCALE, extra_domains=[DOMAIN]) == _access.plan(host(), TAILSCALE)
+
+
+def test_names_beside_a_domain_that_a_mode_does_not_need_refuse_nothing() -> None:
+    plan = _access.plan(host(scheme=None), TAILSCALE, access="tailscale", extra_domains=["panel.example.org"])
+    assert (plan["mode"], plan["domain"]) == ("tailscale", None)
+
+
 def test_a_tunnel_that_coolify_manages_is_a_tunnel() -> None:
     info = host(scheme="http", tunnel=False)
     info["managed"]["tunnel"]["managed_by_coolify"] = True
@@ -417,6 +434,10 @@ def test_a_state_that_is_none(hop: str) -> None:
         (host(scheme=None), TAILSCALE, {"access": "dual"}, ["coolify_access is dual", "coolify_domain"]),
         (host(), NO_TAILSCALE, {"access": "tailscale"}, ["coolify_access is tailscale", "install Tailscale"]),
         (host(), NO_TAILSCALE, {"access": "dual"}, ["coolify_access is dual", "install Tailscale"]),
+        (host(), TAILSCALE, {"extra_domains": "a.b"}, ["coolify_access_extra_domains", "'a.b'", "list"]),
+        (host(), TAILSCALE, {"extra_domains": ["https://a.b"]}, ["coolify_access_extra_domains", "scheme in it"]),
+        (host(), TAILSCALE, {"extra_domains": [7]}, ["coolify_access_extra_domains", "7"]),
+        (host(scheme=None), TAILSCALE, {"extra_domains": ["a.b"]}, ["coolify_access_extra_domains", "set coolify_domain"]),
         (host(), TAILSCALE, {"access": "vpn"}, ["coolify_access", "vpn", "auto, domain, tailscale, dual"]),
         (host(), TAILSCALE, {"access": None}, ["coolify_access", "auto, domain, tailscale, dual"]),
         (host(), TAILSCALE, {"scheme": "wss"}, ["coolify_access_scheme", "wss", "auto, https, http"]),

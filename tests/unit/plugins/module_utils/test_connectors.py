@@ -88,7 +88,7 @@ def planned(tunnel: dict[str, Any], state: str = "present") -> dict[str, Any]:
     """The plan's part for it, on a host with a domain and both ports."""
     facts = {"managed": {"tunnel": {**tunnel, "rules": [] if tunnel["text"] is None else ["some"]}}}
     reason = "" if state == "present" else "It is to be taken out."
-    return _tunnel.part(facts, {"host": "coolify.example.com"}, {"app": 6001, "terminal": 6002}, reason, True)
+    return _tunnel.part(facts, {"host": "coolify.example.com", "extra": []}, {"app": 6001, "terminal": 6002}, reason, True)
 
 
 # -- the cases from the field ------------------------------------------------------------------------------------------

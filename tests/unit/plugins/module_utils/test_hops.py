@@ -41,6 +41,20 @@ def test_treated_host_has_no_fault() -> None:
     assert faults(info, plan) == []
 
 
+def test_every_name_of_the_instance_has_its_rows() -> None:
+    found = json.loads((FIXTURES / "treated.json").read_text())
+    info, other = found["info"], "panel.example.org"
+    plan = _access.plan(info, found["tailscale"], access="dual", extra_domains=[other])
+    looked = [one["url"] for view in ("host", "control") for one in _targets.targets(plan, info, view) if other in one["url"]]
+    # From outside, and at Traefik by both entry points; each for the two paths.
+    assert len(looked) == 2 + 4
+    rows = rows_of(info, plan)
+    assert [(row["id"], row["ok"]) for row in rows if row["url"].startswith(f"https://{other}/")] == [
+        ("CWT-802", False), ("CWT-802", False), (None, True),
+    ]  # fmt: skip
+    assert f"https://{other}/" in _hops.result(HOST, plan, info, [])["plan"]["urls"]
+
+
 def test_untreated_host_is_red_at_every_hop_that_a_run_changes() -> None:
     info, plan = host("untreated")
     assert faults(info, plan, document=None) == [

@@ -8,7 +8,7 @@ from ansible_collections.selfhosted.coolify.plugins.module_utils.proxy import _t
 
 
 def test_one_router_for_each_path_and_entry_point():
-    http = _traefik.document("coolify.example.com", ["http", "https"])["http"]
+    http = _traefik.document(["coolify.example.com"], ["http", "https"])["http"]
     rules = {
         "terminal": "Host(`coolify.example.com`) && Path(`/terminal/ws`)",
         "app": "Host(`coolify.example.com`) && (PathPrefix(`/app/`) || PathPrefix(`/apps/`))",
@@ -27,7 +27,7 @@ def test_one_router_for_each_path_and_entry_point():
 
 def test_our_routers_win_over_any_rule_for_the_whole_host():
     longest = max(len(f"Host(`{'a' * 253}`) && PathPrefix(`/`)"), 1000)
-    assert all(router["priority"] > longest for router in _traefik.document("a.b", ["https"])["http"]["routers"].values())
+    assert all(router["priority"] > longest for router in _traefik.document(["a.b"], ["https"])["http"]["routers"].values())
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,10 @@ def test_our_routers_win_over_any_rule_for_the_whole_host():
 )
 def test_no_host_carries_rule_syntax(host):
     with pytest.raises(ValueError, match="coolify_domain"):
-        _traefik.document(host, ["https"])
+        _traefik.document([host], ["https"])
 
 
 @pytest.mark.parametrize("entrypoints", [[], ["websecure"], ["https", "x"]])
 def test_only_coolify_s_entry_points(entrypoints):
     with pytest.raises(ValueError, match="coolify_traefik_entrypoints"):
-        _traefik.document("a.b", entrypoints)
+        _traefik.document(["a.b"], entrypoints)

@@ -24,7 +24,7 @@ ONE_PIECE = {"flow on one line", "flow over lines", "json", "bare app, flow"}
 
 
 def edit(text: str) -> tunnel_list.Edit:
-    return tunnel_list.edit(text, HOST, WANTED)
+    return tunnel_list.edit(text, [HOST], WANTED)
 
 
 def services(text: str) -> list[str]:
@@ -48,6 +48,21 @@ def test_an_untreated_file_that_reads_like_ours_is_given_back_as_it_is():
     assert _ingress.strip(text) == text
     assert edit(text).text == text
     assert f"- hostname: '{HOST}'\n  path: '^/terminal/ws$'\n  service: 'http://127.0.0.1:6002'" in edit(text).by_hand
+
+
+def test_an_instance_of_several_names_has_its_rules_in_one_block():
+    text = LIST.format("http://127.0.0.1:8000", "  - hostname: panel.example.org\n    service: http://192.168.1.5:8000\n")
+    edited = tunnel_list.edit(text, [HOST, "panel.example.org"], WANTED)
+    assert [(rule.hostname, rule.service) for rule in edited.rules[:4]] == [
+        (HOST, "http://127.0.0.1:6002"), (HOST, "http://127.0.0.1:6001"),
+        ("panel.example.org", "http://192.168.1.5:6002"), ("panel.example.org", "http://192.168.1.5:6001"),
+    ]  # fmt: skip
+    assert edited.text.count(_ingress.BEGIN) == 1
+    assert _ingress.strip(edited.text) == text
+    assert tunnel_list.edit(edited.text, [HOST, "panel.example.org"], WANTED).text == edited.text
+    assert {one["url"].split("/")[2] for one in tunnel_list.expected(edited.rules, [HOST, "panel.example.org"], WANTED)} == {
+        HOST, "panel.example.org",
+    }  # fmt: skip
 
 
 def test_the_block_stands_at_the_very_top_in_the_indentation_of_the_list():
@@ -88,7 +103,7 @@ def test_the_wildcard_s_host_where_the_hostname_has_no_rule():
 
 def test_an_address_that_alone_is_bound_is_kept():
     given = [{"path": "^/apps?/", "service": "http://100.64.0.1:6001"}]
-    assert tunnel_list.edit(LIST.format("http://192.168.1.5:80", ""), HOST, given).rules[0].service == "http://100.64.0.1:6001"
+    assert tunnel_list.edit(LIST.format("http://192.168.1.5:80", ""), [HOST], given).rules[0].service == "http://100.64.0.1:6001"
 
 
 def test_the_check_of_the_own_rule_is_the_check_of_ours():
@@ -142,8 +157,8 @@ def test_narrowing_alone_is_enough_where_the_rules_stand_right():
 
 def test_a_changed_port_replaces_what_was_before():
     moved = [WANTED[0], {"path": "^/apps?/", "service": "http://127.0.0.1:16001"}]
-    again = tunnel_list.edit(edit(FILES["typical"]).text, HOST, moved)
-    assert again.text == tunnel_list.edit(FILES["typical"], HOST, moved).text
+    again = tunnel_list.edit(edit(FILES["typical"]).text, [HOST], moved)
+    assert again.text == tunnel_list.edit(FILES["typical"], [HOST], moved).text
     assert ":16001'" in again.text
 
 
@@ -206,7 +221,7 @@ def test_a_broken_file_is_named_with_the_place_and_not_quoted(text, message):
 
 def test_a_wanted_path_that_is_none_of_coolify_s_is_refused():
     with pytest.raises(_ingress.IngressError, match=r"rules: .*\^/terminal/ws\$"):
-        tunnel_list.edit(FILES["typical"], HOST, [{"path": "^/nothing", "service": "http://localhost:1"}])
+        tunnel_list.edit(FILES["typical"], [HOST], [{"path": "^/nothing", "service": "http://localhost:1"}])
 
 
 @settings(max_examples=250, deadline=None)
