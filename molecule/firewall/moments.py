@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cells
 import ufw_docker
 import yaml
-from places import INVENTORY, LATER, PREFIX, ROOT, Host
+from places import INVENTORY, LATER, PREFIX, ROOT, Host, Off
 
 KILLS = 4
 UFW_RULES = ("/etc/ufw/after.rules", "/etc/ufw/after6.rules")
@@ -61,6 +61,7 @@ class Moments(Host):
             self.after("tailscaled restart", "systemctl restart tailscaled")
             self.after("nftables restart", "systemctl restart nftables")
             self.shell("for n in 1 2 3; do systemctl reload nftables; systemctl restart nftables; sleep 1; done")
+            self.without_chains()
         self.other_docker()
         # With nftables.service active, which then flushes once more at shutdown.
         with self.probing("reboot"):
@@ -110,6 +111,17 @@ class Moments(Host):
         untreated = self.kept()["moments"]["untreated"]["seen"][foreign]
         self.note(f"port 6379 published at {cells.FOREIGN}, asked for by a neighbour, untreated, without and with "
                   f"container_ports: {[untreated, *seen]}", good=seen == [untreated, False])
+
+    def without_chains(self) -> None:
+        """UFW takes no rule while its chains are flushed; the role says so, and how they come back."""
+        try:
+            self.play(coolify_firewall_trusted=[*self.user.values(), "192.0.2.7"])
+            told = "the role did not fail"
+        except Off as failed:
+            told = str(failed)
+        self.shell("ufw reload")
+        self.note("UFW without its chains: the role names the remedy", good='run "ufw reload"' in told.replace("\\", ""))
+        self.role()
 
     def after(self, moment: str, command: str) -> None:
         self.shell(command)

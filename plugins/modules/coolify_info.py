@@ -29,6 +29,14 @@ options:
       - Path of cloudflared's configuration file, for a tunnel that is managed on the host.
       - Without it, it is the file of the connector that runs, looked for where cloudflared looks for it.
     type: path
+  tailscale_interface:
+    description: As O(selfhosted.coolify.tailscale_info#module:interface).
+    type: str
+    default: tailscale0
+  tailscale_socket:
+    description: As O(selfhosted.coolify.tailscale_info#module:socket).
+    type: path
+    default: /var/run/tailscale/tailscaled.sock
   nginx:
     description:
       - What M(selfhosted.coolify.nginx_snippet) is given of C(resolver) and C(read_timeout), to tell whether the routes in the
@@ -221,12 +229,17 @@ managed:
           C(account) and C(tunnel) from its token, and C(counts), whether its list is the one that counts.
         - C(remote) is true where the list that counts lies with Cloudflare. C(path) is then a file that nothing reads.
       type: dict
+tailscale:
+  description: What M(selfhosted.coolify.tailscale_info) returns, so that a host is looked at once.
+  returned: always
+  type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
 from ansible_collections.selfhosted.coolify.plugins.module_utils.host import _discovery
+from ansible_collections.selfhosted.coolify.plugins.module_utils.tailnet import _tailscale
 
 
 def main() -> None:
@@ -235,6 +248,8 @@ def main() -> None:
             "docker_socket": {"type": "path", "default": "/var/run/docker.sock"},
             "data_path": {"type": "path", "default": "/data/coolify"},
             "tunnel_config": {"type": "path"},
+            "tailscale_interface": {"type": "str", "default": "tailscale0"},
+            "tailscale_socket": {"type": "path", "default": "/var/run/tailscale/tailscaled.sock"},
             "nginx": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
@@ -245,7 +260,8 @@ def main() -> None:
         tunnel_config=module.params["tunnel_config"] or None,
         nginx=module.params["nginx"],
     )
-    module.exit_json(changed=False, **discovery.facts())
+    tailscale = _tailscale.discover(module.params["tailscale_interface"], module.params["tailscale_socket"])
+    module.exit_json(changed=False, tailscale=tailscale, **discovery.facts())
 
 
 if __name__ == "__main__":

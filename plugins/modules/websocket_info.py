@@ -44,7 +44,7 @@ options:
       expect:
         description:
           - V(closed) wants the connection to be refused, reset or not answered.
-          - It takes 2 seconds without an answer to count as such.
+          - It takes 1.5 seconds without an answer to count as such.
         type: str
         choices: [open, closed]
         default: open

@@ -37,7 +37,7 @@ AUTH_FAILED = 1011
 _WORDS_BEFORE_CLOSE = 8
 
 #: Seconds after which a port that does not answer counts as closed: a lost packet is sent again after one.
-CLOSED_AFTER = 2.0
+CLOSED_AFTER = 1.5
 #: What a thread may need to come back after the deadline.
 GRACE = 0.1
 
