@@ -55,7 +55,7 @@ class Choices(t.NamedTuple):
     tailscale_name: bool = False
     nginx: t.Mapping[str, t.Any] = {}
     tunnel_manage: bool = True
-    tunnel_remote: bool = False
+    tunnel_id: str = ""
     states: t.Mapping[str, str] = {}
 
 
@@ -345,7 +345,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         nginx = _nginx(choices.nginx)
         _entrypoints(choices.entrypoints)
         try:
-            site, origin = _domain(info, choices.domain, scheme, choices.tunnel_remote)
+            site, origin = _domain(info, choices.domain, scheme, choices.tunnel_id not in ("", _tunnel.AUTO))
         except _UnfitDomain as unfit:
             if access != "tailscale":
                 raise
@@ -384,5 +384,5 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         "self_heal": _hop(reasons["self_heal"]),
         "traefik": traefik,
         "firewall": _hop(unguarded, ports=guarded, container_ports=behind, trusted=allowed),
-        "tunnel": _hop(**_tunnel.part(info, site, ports, reasons["tunnel"], choices.tunnel_manage, choices.tunnel_remote)),
+        "tunnel": _hop(**_tunnel.part(info, site, ports, reasons["tunnel"], choices.tunnel_manage, choices.tunnel_id)),
     }

@@ -9,6 +9,9 @@ from ..tunnel import _ingress
 
 Facts = t.Mapping[str, t.Any]
 
+#: In the place of a tunnel's id: the one in the token that the host's connector runs by, where it does.
+AUTO = "auto"
+
 
 def present(info: Facts) -> bool:
     """Whether there is a tunnel in front of the host, of whatever kind."""
@@ -16,24 +19,32 @@ def present(info: Facts) -> bool:
     return any(tunnel.get(key) for key in ("present", "managed_by_coolify", "connectors"))
 
 
-def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: bool, remote: bool = False) -> dict[str, t.Any]:
+def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: bool, chosen: str = "") -> dict[str, t.Any]:
     """Return the ``reason`` why the host's list is not ours to change, empty where it is, and the values used for it.
 
     ``by_hand`` tells whether the user is to enter the rules, since the list is not changed from here; ``give_back``
     whether rules of ours that may be in it are to go. ``connectors`` read the list, and are to be restarted when it changes.
     In the answer ``remote`` is the state wanted of the list that Cloudflare
-    keeps, which the connector takes whatever file lies on the host (fact 56); empty where that is none of ours.
+    keeps, which the connector takes whatever file lies on the host (fact 56); empty where that is none of ours. `tunnel_id` and
+    `account_id` are those of that list, as far as they are known: `chosen` is the user's id, empty for a list on the host, or
+    `AUTO`.
     """
     tunnel = (info.get("managed") or {}).get("tunnel") or {}
+    counts = [one for one in tunnel.get("connectors") or [] if one["counts"]]
+    tokens = {(one.get("account"), one.get("tunnel")) for one in counts if one["remote"]}
+    # Of several tunnels none is the host's own.
+    account_id, tunnel_id = tokens.pop() if len(tokens) == 1 else (None, None)
+    if chosen != AUTO:
+        account_id, tunnel_id = account_id if chosen.lower() == tunnel_id else None, chosen
+    remote = bool(tunnel_id)
     rules = [
         {"path": _ingress.ANCHORED[name], "service": f"http://{bound(info, name)}:{ports[name]}"}
         for name in ("terminal", "app")
         if ports[name]
     ]
     left_out = reason
-    counts = [one for one in tunnel.get("connectors") or [] if one["counts"]]
     if not reason and remote:
-        reason = "The tunnel's list is kept by Cloudflare (coolify_tunnel_id is set)."
+        reason = f"The tunnel's list is kept by Cloudflare (coolify_tunnel_id is {chosen})."
     if not reason and tunnel.get("remote"):
         named = ", ".join(f"{one['kind']} {one['name']}" for one in counts)
         reason = f"The tunnel's list lies with Cloudflare: its connector runs by a token ({named})."
@@ -64,6 +75,8 @@ def part(info: Facts, domain: Facts | None, ports: Facts, reason: str, manage: b
             if one["running"] and not tunnel.get("remote") and one["path"] == tunnel.get("path")
         ],
         "remote": state,
+        "tunnel_id": tunnel_id or "",
+        "account_id": account_id or "",
         "by_hand": (elsewhere and not state) or (ours and not manage),
         "give_back": bool(reason and tunnel.get("present") and (manage or left_out)),
     }

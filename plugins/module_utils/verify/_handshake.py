@@ -39,7 +39,7 @@ _WORDS_BEFORE_CLOSE = 8
 #: Seconds after which a port that does not answer counts as closed: a lost packet is sent again after one.
 CLOSED_AFTER = 1.5
 #: What a thread may need to come back after the deadline.
-GRACE = 0.1
+_GRACE = 0.1
 
 # Found by the machine itself, before a packet leaves it: it has no network of the address's family.
 _NO_NETWORK = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -86,8 +86,12 @@ def probe_all(
     certificates that cannot be read.
     """
     end = time.monotonic() + deadline
+    return results_of(probes(targets, end, app_key, authorities, Probe), end)
+
+
+def results_of(looking: t.Sequence[Probe], end: float) -> list[dict[str, t.Any]]:
+    """The results of these probes, all at once; what has not come back by `end` is told as unfinished."""
     done: queue.Queue[tuple[int, dict[str, t.Any]]] = queue.Queue()
-    looking = probes(targets, end, app_key, authorities, Probe)
 
     def look(index: int) -> None:
         done.put((index, looking[index].result()))
@@ -96,9 +100,9 @@ def probe_all(
         # Daemons: a resolver that does not answer cannot be interrupted, and must not hold up the end.
         threading.Thread(target=look, args=(index,), daemon=True).start()
     results: dict[int, dict[str, t.Any]] = {}
-    while len(results) < len(targets):
+    while len(results) < len(looking):
         try:
-            index, result = done.get(timeout=max(end + GRACE - time.monotonic(), 0.0))
+            index, result = done.get(timeout=max(end + _GRACE - time.monotonic(), 0.0))
         except queue.Empty:
             break
         results[index] = result

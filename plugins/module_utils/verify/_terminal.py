@@ -12,7 +12,6 @@ import json
 import os
 import re
 import socket
-import threading
 import time
 import typing as t
 
@@ -56,17 +55,7 @@ def prove(
     end = time.monotonic() + deadline
     keys = _keys(engine, container)
     clients = _handshake.probes(targets, end, None, authorities, lambda *words: _Client(cookies, keys, *words))
-    results: dict[int, dict[str, t.Any]] = {}
-
-    def look(index: int) -> None:
-        results[index] = clients[index].result()
-
-    threads = [threading.Thread(target=look, args=(index,), daemon=True) for index in range(len(clients))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, end + _handshake.GRACE - time.monotonic()))
-    return [results.get(index) or client.unfinished() for index, client in enumerate(clients)]
+    return _handshake.results_of(clients, end)
 
 
 def _keys(engine: _client.Engine, container: str) -> list[str]:

@@ -27,7 +27,8 @@ PLAY = """
             {wanted: false, give_back: false, by_hand: false, path: null, remote: "{{ remote | default('present') }}",
              hostname: "{{ inventory_hostname }}", rules: [{path: ^/terminal/ws$, service: "http://127.0.0.1:6002"},
              {path: ^/apps?/, service: "http://127.0.0.1:6001"}],
-             extra_hostnames: "{{ extra | default([]) }}"}
+             extra_hostnames: "{{ extra | default([]) }}",
+             tunnel_id: "{{ coolify_tunnel_id }}", account_id: ""}
     - ansible.builtin.include_role: {name: tunnel_alone}
   handlers:
     - name: The host has changed

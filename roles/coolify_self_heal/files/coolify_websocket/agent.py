@@ -37,6 +37,8 @@ _ACTIONS = ["create", "start", "unpause", "die", "destroy"]
 
 # Longer than the longest pause in what is asked of the engine: nginx is given 5 s to answer after a reload.
 _TIMEOUT = 30.0
+# Of a pass that somebody waits for: how often, and after how many seconds.
+_ONCE_ATTEMPTS, _ONCE_PAUSE = 6, 0.5
 
 _RETRY_FIRST, _RETRY_FACTOR, _RETRY_MOST, _RETRY_LIMIT = 0.2, 1.6, 10.0, 40
 # By this look, 14 seconds after the first one, a start-up has rendered what it renders.
@@ -271,10 +273,16 @@ def serve(settings: Settings) -> int:
 
 def once(settings: Settings, check: bool) -> int:
     """One pass over the container by its name, told in words. With `check` nothing is changed."""
-    try:
-        outcome = healing.heal(_client.Engine(settings.docker_socket, _TIMEOUT), settings, settings.container, check)
-    except _client.EngineError as error:
-        outcome = healing.Outcome(healing.REFUSED, str(error))
+    engine = _client.Engine(settings.docker_socket, _TIMEOUT)
+    for _attempt in range(_ONCE_ATTEMPTS):
+        try:
+            outcome = healing.heal(engine, settings, settings.container, check)
+        except _client.EngineError as error:
+            outcome = healing.Outcome(healing.REFUSED, str(error))
+        if check or outcome.kind != healing.STARTING:
+            break
+        # The service may be at it in this very moment, or nginx about to answer.
+        time.sleep(_ONCE_PAUSE)
     print(f"{'would be ' if check and outcome.kind in healing.CHANGED else ''}{outcome.kind}: {outcome.detail}")
     for location in outcome.foreign:
         answer = {True: "nginx serves", False: "nginx does not serve", None: "cannot be asked about now"}[location.served]

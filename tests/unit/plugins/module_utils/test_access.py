@@ -178,7 +178,35 @@ def test_what_is_done_with_the_tunnels_list(
     assert bool(found["why"]) != wanted
 
 
-REMOTE = {"tunnel_remote": True}
+REMOTE = {"tunnel_id": "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}
+CONNECTOR = {"kind": "unit", "name": "cloudflared.service", "running": True, "remote": True, "path": None, "counts": True}
+IDS = {"account": "023e105f4ecef8ad9ca31a8372d0c353", "tunnel": "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"}
+
+
+@pytest.mark.parametrize(
+    ("connectors", "chosen", "found"),
+    [
+        ([{**CONNECTOR, **IDS}], "auto", ("present", IDS["tunnel"], IDS["account"])),
+        ([{**CONNECTOR, **IDS}, {**CONNECTOR, **IDS}], "auto", ("present", IDS["tunnel"], IDS["account"])),
+        ([{**CONNECTOR, **IDS}], IDS["tunnel"].upper(), ("present", IDS["tunnel"].upper(), IDS["account"])),
+        # Another tunnel than the connector's: its account is not known from that.
+        ([{**CONNECTOR, **IDS}], "0" * 36, ("present", "0" * 36, "")),
+        ([{**CONNECTOR, "account": None, "tunnel": None}], "auto", ("", "", "")),
+        ([{**CONNECTOR, **IDS}, {**CONNECTOR, **IDS, "tunnel": "0" * 36}], "auto", ("", "", "")),
+        ([{**CONNECTOR, **IDS}], "", ("", "", "")),
+    ],
+)
+def test_ids_from_the_connectors_token(connectors: Any, chosen: str, found: Any) -> None:
+    info = host()
+    info["managed"]["tunnel"].update(present=False, remote=True, connectors=connectors)
+    part = _access.plan(info, TAILSCALE, tunnel_id=chosen)["tunnel"]
+    assert (part["remote"], part["tunnel_id"], part["account_id"]) == found
+    # What cannot be done from here is said.
+    assert part["by_hand"] is (part["remote"] == "")
+
+
+def test_a_list_on_the_host_stays_the_one_that_counts_with_auto() -> None:
+    assert _access.plan(host(), TAILSCALE, tunnel_id="auto") == _access.plan(host(), TAILSCALE)
 
 
 @pytest.mark.parametrize(

@@ -543,3 +543,16 @@ def test_what_was_mended_is_looked_at_once_more(world):
     started(world, 1.0)
     assert [entry["served"] for entry in world.state()["foreign"]] == [True]
     assert world.agent._watched == {}
+
+
+@pytest.mark.parametrize(("check", "passes", "kind"), [(False, 3, "mended"), (True, 1, "starting")])
+def test_a_pass_that_meets_another_one_is_made_again(world, monkeypatch, capsys, check, passes, kind):
+    healing = world.package.healing
+    busy = healing.Outcome(healing.STARTING, "http.conf was changed by somebody else at the same time")
+    outcomes = iter([busy, busy, healing.Outcome(healing.MENDED)])
+    made = []
+    monkeypatch.setattr(healing, "heal", lambda *_words: made.append(1) or next(outcomes))
+    monkeypatch.setattr(world.package.agent.time, "sleep", lambda _seconds: None)
+    assert world.package.agent.once(world.settings, check=check) == (1 if check else 0)
+    assert len(made) == passes
+    assert kind in capsys.readouterr().out
