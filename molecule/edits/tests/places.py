@@ -128,7 +128,7 @@ class NginxPlace(Place):
             return
         image = docker("inspect", "-f", "{{.Image}}", "coolify").strip()
         docker("create", "--name", self.CONTAINER, "-v", self.folder + ":/etc/nginx", "--entrypoint", "nginx", image)
-        subprocess.run(["sh", "-c", "docker cp coolify:/etc/nginx - | tar -xp -C " + ROOT], check=True)
+        subprocess.run(["sh", "-c", "docker cp coolify:/etc/nginx - | tar --numeric-owner -xp -C " + ROOT], check=True)
         with open(self.file, "r+") as target:
             text = padded(target.read())
             target.seek(0)
