@@ -38,7 +38,7 @@ HEARTBEAT_SECONDS = 30.0
 
 @dataclass
 class Stage:
-    """One command, or a short list of them, and how its tests are counted."""
+    """One command, or a short list of them, how its tests are counted, and whether it boots a lab."""
 
     name: str
     commands: list[list[str]]
@@ -46,6 +46,7 @@ class Stage:
     environment: dict[str, str] = field(default_factory=dict)
     cwd: Path = ROOT
     prepare: t.Callable[[], None] | None = None
+    lab: bool = False
 
 
 def say(text: str) -> None:
@@ -240,10 +241,11 @@ def lab_stages(every_system: bool) -> list[Stage]:
                 f"molecule-{name}",
                 [[str(BIN / "molecule"), "test", "-s", name]],
                 environment={"LAB_SYSTEMS": " ".join(systems), "ANSIBLE_FORCE_COLOR": "0"},
+                lab=True,
             )
         )
     modes = {"LAB_MODES": "domain tailscale dual", "LAB_DIAGNOSES": "all", "LAB_IDLE_SECONDS": "180"} if every_system else {}
-    stages.append(Stage("e2e", [[PYTHON, "-m", "pytest", "-x", "-v", "tests/e2e"]], junit=True, environment=modes))
+    stages.append(Stage("e2e", [[PYTHON, "-m", "pytest", "-x", "-v", "tests/e2e"]], junit=True, environment=modes, lab=True))
     return stages
 
 
@@ -255,20 +257,21 @@ def main() -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     # What a stage began is ended, and its lab is tidied away, by whatever it is cut.
     signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(128 + signal.SIGTERM))
-    stages = quick = fast_stages()
+    stages = fast_stages()
     if arguments.extent != "fast":
         stages = [*stages, *oldest_python_stages(), sanity_stage(), *lab_stages(arguments.extent == "all")]
     if arguments.only:
         stages = [stage for stage in stages if stage.name in arguments.only]
     passed = failed = 0
     try:
-        # The quick ones beside each other: one of them mostly waits.
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            results = list(pool.map(run_stage, [stage for stage in stages if stage in quick]))
-        for result in itertools.chain(results, map(run_stage, [stage for stage in stages if stage not in quick])):
+        # What boots no lab goes beside each other: the images mostly wait for the network, and one of the others for the rest.
+        without_lab = sorted((stage for stage in stages if not stage.lab), key=lambda stage: stage.name != "images")
+        with ThreadPoolExecutor(max_workers=3) as pool:
+            results = list(pool.map(run_stage, without_lab))
+        for result in itertools.chain(results, map(run_stage, [stage for stage in stages if stage.lab])):
             passed, failed = passed + result[0], failed + result[1]
     finally:
-        if any(stage.name in {"images", "e2e"} or stage.name.startswith("molecule-") for stage in stages):
+        if any(stage.lab or stage.name == "images" for stage in stages):
             failed += run_stage(Stage("tidy", [[*LAB, "down", "--prefix", prefix] for prefix in LAB_PREFIXES]))[1]
     say(f"{len(stages)} stages")
     print(f"{passed} passed, {failed} failed", flush=True)
