@@ -113,10 +113,10 @@ class Moments(Host):
                   f"container_ports: {[untreated, *seen]}", good=seen == [untreated, False])
 
     def without_chains(self) -> None:
-        """UFW takes no rule while its chains are flushed; the role says so, and how they come back."""
+        """Where UFW takes no rule while its chains are flushed, the role says so, and how they come back."""
         try:
             self.play(coolify_firewall_trusted=[*self.user.values(), "192.0.2.7"])
-            told = "the role did not fail"
+            told = 'UFW took it, and nobody has to run "ufw reload"'
         except Off as failed:
             told = str(failed)
         self.shell("ufw reload")

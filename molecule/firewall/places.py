@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ BIN = Path(sys.executable).parent
 LAN = {4: ("192.168.77.1/24", "192.168.77.2/24"), 6: ("fd00:88::1/64", "fd00:88::2/64")}
 SPOOFED = {4: "100.64.200.200", 6: "fd7a:115c:a1e0::bad"}
 SOCKETS_PER_PORT = 50
+_STRANGER = threading.Lock()
 DAEMON = "/etc/docker/daemon.json"
 #: Where the later network's container is published; nobody guards it by itself.
 LATER = 7001
@@ -169,6 +171,12 @@ class Host:
 
     @contextlib.contextmanager
     def addresses(self) -> t.Iterator[None]:
+        """As `_addresses`; one host at a time, since their containers' networks are the same to the one stranger."""
+        with _STRANGER, self._addresses():
+            yield
+
+    @contextlib.contextmanager
+    def _addresses(self) -> t.Iterator[None]:
         """The stranger takes more addresses; the host answers to the false one, as a router on the way would carry it."""
         with_all = " && ".join(
             f"ip -{family} addr replace {address}/{'32' if family == 4 else '128 nodad'} dev eth0"
@@ -267,7 +275,8 @@ class Host:
             # The jumps stay when UFW is disabled; a flushed rule set has lost them although UFW is enabled.
             found[f"ufw{family}"] = active and "-A INPUT -j ufw" in saved
             found[f"tailscale{family}"] = "-A INPUT -j ts-input" in saved
-        found["allowed"] = [name for name, mark in (("user", self.user[4]), ("spoofed", "100.64.0.0/10")) if mark in status]
+        marks = (("user", self.user[4]), ("spoofed", "100.64.0.0/10"), ("tailnet", "fd7a:115c:a1e0::/48"))
+        found["allowed"] = [name for name, mark in marks if mark in status]
         return found
 
     def measure(self, moment: str, judge: t.Callable[..., dict[str, bool]] = cells.judge) -> None:
