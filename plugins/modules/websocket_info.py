@@ -231,13 +231,12 @@ def main() -> None:
     options = module.params
     container, deadline, authorities = options["app_key_container"], options["deadline"], options["ca_certificates"]
     app_key = read_app_key(options["docker_socket"], container)
+    engine = _client.Engine(options["docker_socket"], deadline)
     with ThreadPoolExecutor(max_workers=2) as beside:
         published = prompted = None
         if app_key and options["broadcast"]:
-            engine = _client.Engine(options["docker_socket"], deadline)
             published = beside.submit(_broadcast.prove, engine, container, app_key, options["broadcast"], deadline, authorities)
         if container and options["session"] and options["prompts"]:
-            engine = _client.Engine(options["docker_socket"], deadline)
             words = (container, options["session"], options["prompts"], deadline, authorities)
             prompted = beside.submit(_terminal.prove, engine, *words)
         try:

@@ -32,7 +32,7 @@ DEADLINE = 5.0
 PROBE_KEY = "selfhosted-coolify-probe"
 _UNKNOWN_KEY = 4001
 #: How the terminal server closes: no cookies, token refused; it could not ask Coolify (fact 45).
-_TERMINAL_REFUSALS = (4401, 4403)
+TERMINAL_REFUSALS = (4401, 4403)
 AUTH_FAILED = 1011
 _WORDS_BEFORE_CLOSE = 8
 
@@ -340,7 +340,7 @@ class Probe:
             if message.opcode == _websocket.CLOSE:
                 self._passed("frame")
                 code = _websocket.close_code(message)
-                if code in _TERMINAL_REFUSALS:
+                if code in TERMINAL_REFUSALS:
                     return f"101, closed {code}"
                 if code == AUTH_FAILED:
                     raise Fault("CWT-119", f"101, closed {code}")

@@ -34,8 +34,6 @@ _OPTIONS = (
 # Computed there, so that the echo of what is typed is not taken for it.
 _TYPED, _ANSWER = " unset HISTFILE; echo selfhosted-$((40+2))\r", "selfhosted-42"
 _READY, _EXITED = "pty-ready", "pty-exited"
-# How the server closes on cookies that it does not take (fact 45).
-_REFUSALS = (4401, 4403)
 
 
 def prove(
@@ -120,7 +118,7 @@ class _Client(_handshake.Probe):
             message = reader.message()
             if message.opcode == _websocket.CLOSE:
                 code = _websocket.close_code(message)
-                if code in _REFUSALS:
+                if code in _handshake.TERMINAL_REFUSALS:
                     raise Fault("CWT-941", f"101, closed {code}")
                 raise Fault("CWT-119" if code == _handshake.AUTH_FAILED else "CWT-933", f"101, closed {code}", f"code {code}")
             said = message.payload.decode("utf-8", "replace")
