@@ -1,25 +1,31 @@
 """Writes the generated parts of the documentation, or with ``--check`` says which of them have drifted.
 
 The roles' READMEs come from their ``meta/argument_specs.yml`` (aar-doc), docs/diagnoses.md from the table of diagnoses and
-the faults that they are tested with.
+the faults that they are tested with, CONTRIBUTING's table of scenarios from their ``molecule.yml``.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "molecule" / "shared" / "lab")]
 import conftest  # noqa: E402, F401  (makes the collection importable)
 import diagnosed  # noqa: E402
+import run  # noqa: E402
+import versions  # noqa: E402
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _diagnosis  # noqa: E402
 
 BEGIN, END = "<!-- BEGIN_ANSIBLE_DOCS -->", "<!-- END_ANSIBLE_DOCS -->"
+SCENARIOS = re.compile(r"(?s)(<!-- BEGIN scenarios -->\n).*(<!-- END scenarios -->)")
 
 
 def role_readme(role: Path) -> str:
@@ -60,9 +66,25 @@ def diagnoses() -> str:
     return "\n".join(lines) + "\n"
 
 
+def contributing() -> str:
+    """CONTRIBUTING.md with the table of which scenario has which Coolify on which system."""
+    systems = tuple(reversed(run.SYSTEMS))
+    lines = ["", f"| scenario | {' | '.join(systems)} |", "|---|" + "---|" * len(systems)]
+    for name in run.scenario_names():
+        scenario = yaml.safe_load((ROOT / "molecule" / name / "molecule.yml").read_text())
+        words = scenario["ansible"]["env"]["LAB_ARGUMENTS"].partition("--coolify ")[2].partition(" --")[0].split()
+        general, *others = words
+        by_system = {**dict.fromkeys(systems, general), **dict(word.split("=") for word in others)}
+        cells = [f"{by_system[system]} {versions.COOLIFY[by_system[system]][0]}" for system in systems]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    table = "\n".join([*lines, "", ""])
+    return SCENARIOS.sub(lambda found: found[1] + table + found[2], (ROOT / "CONTRIBUTING.md").read_text())
+
+
 def generated() -> dict[Path, str]:
     pages = {role / "README.md": role_readme(role) for role in sorted((ROOT / "roles").iterdir()) if role.is_dir()}
     pages[ROOT / "docs" / "diagnoses.md"] = diagnoses()
+    pages[ROOT / "CONTRIBUTING.md"] = contributing()
     return pages
 
 
