@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the tunnel's list out of the text that the module of the same name found; the text goes no further."""
+"""Reads the YAML that the module of the same name found on the host; its text goes no further."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress
-from ansible_collections.selfhosted.coolify.plugins.plugin_utils import tunnel_list
+from ansible_collections.selfhosted.coolify.plugins.plugin_utils import tunnel_list, yaml_text
 
 
 class ActionModule(ActionBase):
-    """Puts the rules in the place of the text."""
+    """Puts what the texts say in their place."""
 
     TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         result.update(self._execute_module(task_vars=task_vars))
-        tunnel = result.get("managed", {}).get("tunnel", {})
+        managed = result.get("managed", {})
+        tunnel, traefik = managed.get("tunnel", {}), managed.get("traefik", {})
+        traefik["broken"] = yaml_text.broken(traefik.pop("neighbours", []))
         text = tunnel.pop("text", None)
         tunnel.update(tunnel_facts(text or ""))
         return result

@@ -23,8 +23,7 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": msg}
         result.update(self._execute_module(task_vars=task_vars))
         if "neighbours" in result:
-            judged = [(each["path"], yaml_text.problem(each["text"])) for each in result.pop("neighbours")]
-            result["broken"] = [{"path": path, "error": error} for path, error in judged if error]
+            result["broken"] = yaml_text.broken(result.pop("neighbours"))
             result.setdefault("warnings", []).extend(
                 "Traefik loads no change while {path} is not valid YAML: {error}".format(**each) for each in result["broken"]
             )

@@ -198,8 +198,9 @@ managed:
   contains:
     nginx:
       description:
-        - The routes in the container's nginx. C(present), C(current) (null where it cannot be told), C(foreign) locations
-          of the same paths, and the C(error) where the file could not be understood.
+        - The routes in the container's nginx. C(present), C(current) (null where it cannot be told), C(loaded) (whether the
+          running nginx answers with them, null where it does not answer), C(foreign) locations of the same paths, and the
+          C(error) where the file could not be understood.
       type: dict
     self_heal:
       description:
@@ -207,7 +208,11 @@ managed:
           C(state).
       type: dict
     traefik:
-      description: Traefik's file. C(path), C(present), C(content), and whether what was there before is C(kept).
+      description:
+        - Traefik's file. C(path), C(present), C(content), whether what was there before is C(kept), and whether a change was
+          C(cut) before its end.
+        - C(broken) are the other files in its folder that are not valid YAML, each with C(path) and C(error). Traefik loads no
+          change while there is one.
       type: dict
     firewall:
       description:

@@ -85,6 +85,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _durable, _kept, _trouble
+from ansible_collections.selfhosted.coolify.plugins.module_utils.proxy import _traefik
 
 
 def main() -> None:
@@ -107,7 +108,7 @@ def main() -> None:
             before, changed = _present(kept, path, after, module.check_mode)
         else:
             before, after, changed = _absent(kept, path, module.check_mode)
-        neighbours = _neighbours(path)
+        neighbours = _traefik.neighbours(path)
     except _kept.KeptError as problem:
         module.fail_json(msg=str(problem))
     except OSError as problem:
@@ -150,17 +151,6 @@ def _absent(kept: _kept.Entry, path: str, check_mode: bool) -> tuple[str | None,
         kept.forget()
     texts = [None if one is None else str(one["text"]) for one in (picture, original)]
     return texts[0], texts[1], remembered is not None
-
-
-def _neighbours(path: str) -> list[dict[str, str]]:
-    folder = os.path.dirname(path)
-    found = []
-    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-        neighbour = os.path.join(folder, name)
-        if neighbour != path and name.endswith((".yaml", ".yml")) and os.path.isfile(neighbour):
-            text = (_kept.text(neighbour) or "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-            found.append({"path": neighbour, "text": text})
-    return found
 
 
 if __name__ == "__main__":

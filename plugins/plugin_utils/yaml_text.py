@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import typing as t
 
 import yaml
 
@@ -43,3 +44,9 @@ def problem(text: str) -> str | None:
     except yaml.YAMLError as error:
         return None if is_reader_s_limit(error, text) else explain(error)
     return None
+
+
+def broken(files: t.Iterable[t.Mapping[str, str]]) -> list[dict[str, str]]:
+    """`path` and `error` of those files (`path`, `text`) that are not valid YAML."""
+    judged = [(file["path"], problem(file["text"])) for file in files]
+    return [{"path": path, "error": error} for path, error in judged if error]

@@ -282,6 +282,12 @@ _SERVERS = Round(
             "keep $tunnel; sed -i /http_status:404/d $tunnel",
             "back $tunnel",
         ),
+        "traefik": Fault(
+            "another file in the proxy's folder has a bracket that is never closed",
+            {"CWT-506": "traefik"},
+            "printf 'http: [\n' >$dynamic/somebody.yaml",
+            "rm $dynamic/somebody.yaml",
+        ),
     }
 )
 

@@ -19,6 +19,7 @@ from ..env import _dotenv, _pusher
 from ..firewall import _host, _nft_rules, _port_reach
 from ..keeper import _kept
 from ..nginx import _container, _http_conf, _routes
+from ..proxy import _traefik
 from ..tunnel import _connectors as _tunnels
 from . import _connectors, _interfaces, _state
 
@@ -155,7 +156,7 @@ class Discovery:
         docker = {"reachable": True, "version": version.get("Version"), "error": None}
         return docker, {name: inspected for name, inspected in named.items() if inspected is not None}
 
-    def _asked(self, question: t.Callable[..., t.Any], *arguments: str) -> t.Any:
+    def _asked(self, question: t.Callable[..., t.Any], *arguments: t.Any) -> t.Any:
         """The engine's answer; None where it has none."""
         try:
             return question(*arguments)
@@ -266,7 +267,7 @@ class Discovery:
     # -- what this collection manages ----------------------------------------------------------------------------------
 
     def _nginx(self, coolify: t.Mapping[str, t.Any] | None) -> Json:
-        facts: Json = {"present": False, "current": None, "foreign": [], "error": None}
+        facts: Json = {"present": False, "current": None, "loaded": None, "foreign": [], "error": None}
         if coolify is None:
             return facts
         try:
@@ -276,7 +277,8 @@ class Discovery:
         except (_container.NginxError, _client.EngineError, _routes.HttpConfError) as problem:
             facts["error"] = str(problem)
             return facts
-        facts.update(present=present, current=not wanted.changed)
+        loaded = not snapshot.running or self._asked(_container.is_loaded, self._engine, snapshot)
+        facts.update(present=present, current=not wanted.changed, loaded=loaded)
         facts["foreign"] = [location._asdict() for location in wanted.foreign]
         return facts
 
@@ -295,8 +297,15 @@ class Discovery:
 
     def _traefik(self) -> Json:
         path = self._data_path + "/proxy/dynamic/coolify-websocket.yaml"
-        content, entry = self._text(path), _kept.Entry(STATE_FOLDER, "traefik", path).file
-        return {"path": path, "present": content is not None, "content": content, "kept": self._text(entry) is not None}
+        content = self._text(path)
+        entry = _kept.Entry(self._path(STATE_FOLDER), "traefik", path)
+        try:
+            kept, cut = entry.load() is not None, entry.cut()
+        except (OSError, _kept.KeptError):
+            kept = cut = True
+        facts = {"path": path, "present": content is not None, "content": content, "kept": kept, "cut": cut}
+        # Read on the control node, which alone has a YAML library, and not passed on.
+        return {**facts, "neighbours": _traefik.neighbours(self._path(path))}
 
     def _firewall(self, table: Json | None, units: t.Mapping[str, t.Mapping[str, t.Any]]) -> Json:
         unit = units.get(_host.UNIT) or {}

@@ -282,6 +282,13 @@ def _nginx(given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         raise AccessError(f"coolify_nginx_{error}.") from None
 
 
+def _nginx_settled(info: Facts) -> bool:
+    """Whether the look has shown already that ``nginx_snippet`` would change nothing and complain of nothing."""
+    seen = (info.get("managed") or {}).get("nginx") or {}
+    foreign = seen.get("foreign") or []
+    return bool(seen.get("current") and seen.get("loaded")) and all(one["served"] is not False for one in foreign)
+
+
 def _left_out(choices: Choices) -> dict[str, str]:
     """Why a hop is not wanted, by its name; empty where the user wants it."""
     state = _choose("coolify_state", choices.state, STATES)
@@ -380,7 +387,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         "tailscale": tailnet,
         "ports": ports,
         "pusher": _hop(reasons["pusher"], environment=variables),
-        "nginx": _hop(reasons["nginx"], settings=nginx),
+        "nginx": _hop(reasons["nginx"], settings=nginx, settled=not reasons["nginx"] and _nginx_settled(info)),
         "self_heal": _hop(reasons["self_heal"]),
         "traefik": traefik,
         "firewall": _hop(unguarded, ports=guarded, container_ports=behind, trusted=allowed),

@@ -6,6 +6,8 @@ See https://doc.traefik.io/traefik/routing/routers/.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import typing as t
 
@@ -53,3 +55,15 @@ def document(hosts: t.Sequence[str], entrypoints: t.Sequence[str]) -> dict[str, 
                 router["tls"] = {"certResolver": CERTIFICATE_RESOLVER}
             routers[f"{service}-{entrypoint}"] = router
     return {"http": {"routers": routers, "services": services}}
+
+
+def neighbours(path: str) -> list[dict[str, str]]:
+    """Path and text of each other file beside ours that Traefik reads too; one that cannot be read is left out."""
+    folder = os.path.dirname(path)
+    found = []
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        neighbour = os.path.join(folder, name)
+        if neighbour != path and name.endswith((".yaml", ".yml")) and os.path.isfile(neighbour):
+            with contextlib.suppress(OSError), open(neighbour, encoding="utf-8", errors="replace") as source:
+                found.append({"path": neighbour, "text": source.read()})
+    return found

@@ -154,6 +154,8 @@ CWT-504 traefik: The proxy is not running.
 - Start it in Coolify (Servers, Proxy), and read `docker logs coolify-proxy`.
 CWT-505 traefik: Traefik is older than 3.1, and does not know the rules.
 - Update the proxy in Coolify (Servers, Proxy).
+CWT-506 traefik: Another file in the proxy's dynamic folder is not valid YAML: Traefik loads no change, and at its start nothing.
+- Mend that file, or give it a name that does not end in .yaml or .yml.
 CWT-511 traefik: The proxy does not route the WebSocket path at this entry point.
 - Read `docker logs coolify-proxy`: a broken file of any name in its dynamic folder stops all later changes.
 CWT-512 traefik: The proxy has the route, but cannot reach the server behind it.

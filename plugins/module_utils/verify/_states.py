@@ -165,6 +165,8 @@ def _proxy(found: Rows, plan: Json, info: Json, document: t.Any) -> None:
         found.good(kind, "coolify-proxy", "running {}".format(proxy["version"] or "").strip())
     if not plan["traefik"]["wanted"]:
         return
+    for neighbour in ours.get("broken", []):
+        found.bad("CWT-506", neighbour["path"], "not YAML", neighbour["error"])
     if _access.traefik_refusal(info):
         found.bad("CWT-505", "coolify-proxy", str(proxy["version"]))
     if not ours["present"]:

@@ -394,6 +394,26 @@ def test_every_hop_is_wanted_or_says_why_not() -> None:
     assert all(not gone[hop]["wanted"] and f"coolify_{hop}_state" in gone[hop]["why"] for hop in _access.HOPS)
 
 
+@pytest.mark.parametrize(
+    ("seen", "choices", "settled"),
+    [
+        ({"current": True, "loaded": True, "foreign": []}, {}, True),
+        ({"current": True, "loaded": True, "foreign": [{"served": True}, {"served": None}]}, {}, True),
+        ({"current": True, "loaded": True, "foreign": [{"served": False}]}, {}, False),
+        ({"current": True, "loaded": False, "foreign": []}, {}, False),
+        ({"current": True, "loaded": None, "foreign": []}, {}, False),
+        ({"current": False, "loaded": True, "foreign": []}, {}, False),
+        ({"current": None, "loaded": None, "foreign": [], "error": "not rendered"}, {}, False),
+        ({}, {}, False),
+        ({"current": True, "loaded": True, "foreign": []}, {"states": {"nginx": "absent"}}, False),
+    ],
+)
+def test_routes_that_the_look_has_seen_at_work_are_settled(seen: dict[str, Any], choices: dict[str, Any], settled: bool) -> None:
+    info = host()
+    info["managed"]["nginx"] = seen
+    assert _access.plan(info, NO_TAILSCALE, **choices)["nginx"]["settled"] is settled
+
+
 def test_without_routes_there_is_nothing_to_keep() -> None:
     """Field case V2: the service would put the routes back."""
     plan = _access.plan(host(), TAILSCALE, states={"nginx": "absent", "self_heal": "present"})

@@ -198,7 +198,8 @@ def test_an_untreated_host(root: Path) -> None:
     managed = found["managed"]
     assert not managed["nginx"]["present"]
     assert managed["nginx"]["current"] is False
-    assert not managed["traefik"]["present"]
+    assert (managed["traefik"]["present"], managed["traefik"]["kept"], managed["traefik"]["cut"]) == (False, False, False)
+    assert [Path(file["path"]).name for file in managed["traefik"]["neighbours"]] == ["coolify.yaml"]
     assert managed["firewall"]["table_loaded"] is False
     assert managed["self_heal"] == {"installed": True, "active_state": "active", "enabled": True, "state": None}
     assert managed["tunnel"]["text"] == TUNNEL
@@ -266,13 +267,36 @@ def test_a_treated_host(root: Path) -> None:
     assert managed["nginx"]["present"]
     assert managed["nginx"]["current"] is True
     assert managed["nginx"]["foreign"] == []
-    assert engine.asked == []
+    assert managed["nginx"]["loaded"] is True
+    assert len(engine.asked) == 1
     assert managed["traefik"]["content"] == "http: {}\n"
     assert managed["self_heal"]["state"] == {"heals": 3}
     assert managed["firewall"]["table_loaded"] is True
     assert managed["firewall"]["refused_packets"] == 12
     # A process costs more than everything else here: on a treated host there are two.
     assert system.ran == ["systemctl", "nft", "iptables-save", "ip6tables-save"]
+
+
+def test_a_host_whose_nginx_has_not_loaded_the_routes(root: Path) -> None:
+    class Older(Engine):
+        def exec(self, container: str, argv: list[str], user: str | None = None) -> tuple[int, bytes]:
+            return 1, b""
+
+    engine = Older()
+    engine.files[_http_conf.PATH] = _http_conf.apply(HTTP_CONF).text.encode()
+    nginx = facts(root, engine)["managed"]["nginx"]
+    assert (nginx["current"], nginx["loaded"]) == (True, False)
+
+
+@pytest.mark.parametrize(("state", "cut"), [("writing", True), ("written", False), ("", True)])
+def test_what_was_kept_of_traefiks_file(root: Path, state: str, cut: bool) -> None:
+    path = "/data/coolify/proxy/dynamic/coolify-websocket.yaml"
+    kept = root / "var/lib/coolify-websocket/kept/traefik-data-coolify-proxy-dynamic-coolify-websocket.yaml.json"
+    kept.parent.mkdir(parents=True)
+    entry = {"hop": "traefik", "path": path, "state": state, "before": {"file": None}}
+    kept.write_text(json.dumps(entry) if state else "{")
+    traefik = facts(root)["managed"]["traefik"]
+    assert (traefik["kept"], traefik["cut"]) == (True, cut)
 
 
 def test_an_untreated_host_with_dockers_nftables_back_end(root: Path) -> None:

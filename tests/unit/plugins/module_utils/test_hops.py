@@ -176,6 +176,7 @@ STATE_FAULTS: dict[str, tuple[str, t.Callable[[Info, Info], None]]] = {
     "CWT-501": ("traefik", setting(False, "managed", "traefik", "present")),
     "CWT-504": ("traefik", setting("exited", "proxy", "state")),
     "CWT-505": ("traefik", setting("3.0.4", "proxy", "version")),
+    "CWT-506": ("traefik", setting([{"path": "/x/custom.yaml", "error": "(line 1)"}], "managed", "traefik", "broken")),
     "CWT-602": ("firewall", firewall(**dict(NOT_LOADED, file_present=False))),
     "CWT-603": ("firewall", firewall(**NOT_LOADED)),
     "CWT-604": ("firewall", firewall(ports=[6001])),
