@@ -51,6 +51,17 @@ tailscale:
     ipv6: {type: str, description: "The interface's address in Tailscale's IPv6 range, or null.", sample: fd7a:115c:a1e0::1}
     backend_state: {type: str, description: "What tailscaled says of itself, or null where it does not answer.", sample: Running}
     name: {type: str, description: "The host's name in the tailnet, or null.", sample: coolify.tail1234.ts.net}
+    userspace:
+      description: Whether tailscaled runs with userspace networking, and so without an interface; null where it does not answer.
+      type: bool
+    served:
+      description:
+        - What tailscaled serves on the tailnet (C(tailscale serve --bg)) at the path C(/) of a name and a port. Each has the
+          C(name), the C(port), whether it is C(https), and the C(target) that it leads to.
+        - Null where it does not tell.
+      type: list
+      elements: dict
+      sample: [{name: coolify.tail1234.ts.net, port: 443, https: true, target: "http://127.0.0.1:8000"}]
 """
 
 from ansible.module_utils.basic import AnsibleModule

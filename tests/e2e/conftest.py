@@ -9,6 +9,7 @@ import sys
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import docker
 import pytest
@@ -145,15 +146,17 @@ class Lab:
     def browse_from(self, side: str, name: str, *options: str) -> dict[str, t.Any]:
         """What a browser saw that types 6*7 and receives an event that Coolify's backend publishes.
 
-        It comes from a side that people come in by, ``tailnet`` or ``public``.
+        It comes from a side that people come in by, ``tailnet`` or ``public``, or opens a URL from the tailnet.
         """
         return Browsing(self, side, name, *options).ended()
 
     def way_in(self, side: str) -> tuple[str, list[str]]:
         """The machine on this side, and what its browser is told to open."""
-        if side == "tailnet":
+        if side != "public":
             address = self.shell("tailscale ip -4").strip()
-            return f"{self.prefix}-peer", [f"http://{address}:8000/"]
+            if side == "tailnet":
+                return f"{self.prefix}-peer", [f"http://{address}:8000/"]
+            return f"{self.prefix}-peer", [side, "--resolve", f"{urlsplit(side).hostname}={address}"]
         variables = self.variables()
         domain, edge = variables["lab_domain"], variables["lab_edge_address"]
         return f"{self.prefix}-outside", [f"https://{domain}/", "--resolve", f"{domain}={edge}"]

@@ -14,6 +14,8 @@ SEPARATE, BUNDLED = "separate", "bundled"
 
 HOST, PORT, SCHEME = "PUSHER_HOST", "PUSHER_PORT", "PUSHER_SCHEME"
 BACKEND_HOST, BACKEND_PORT = "PUSHER_BACKEND_HOST", "PUSHER_BACKEND_PORT"
+#: The browser's alone, and left alone but where a page's port is another one's than the terminal server's (fact 9).
+TERMINAL_PORT_KEY = "TERMINAL_PORT"
 KEYS = (HOST, PORT, SCHEME, BACKEND_HOST, BACKEND_PORT)
 
 #: Ports of the realtime and of the terminal server in their container, whatever the host publishes them as (facts 11, 30).

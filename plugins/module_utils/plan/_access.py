@@ -15,7 +15,7 @@ from ..host import _versions
 from ..nginx import _routes
 from ..proxy import _traefik
 from ..tailnet import _tailscale
-from . import _tunnel
+from . import _environment, _tailnet, _tunnel
 from ._domain import AccessError, validate_data_path, validate_domain
 
 MODES = ("auto", "domain", "tailscale", "dual")
@@ -158,76 +158,62 @@ def _extra_domains(given: t.Any, site: Domain | None, access: str) -> list[str]:
     return [name for name in names if site is not None and name != site["host"]]
 
 
-def _tailnet(tailscale: Facts, by_name: t.Any) -> dict[str, t.Any] | None:
-    if not tailscale.get("up") or not (tailscale.get("ipv4") or tailscale.get("ipv6")):
-        return None
-    if by_name and not tailscale.get("name"):
-        raise AccessError(
-            "coolify_access_tailscale_name is true, but tailscaled tells no name for this host. Enable MagicDNS for "
-            "the tailnet, or set coolify_access_tailscale_name: false."
+def _served(
+    info: Facts, tailscale: Facts, site: Domain | None, access: str, notes: list[str]
+) -> tuple[Domain | None, dict[str, t.Any] | None]:
+    """The domain, and what tailscaled serves, of which people come in by one; a note where what is left out is not plain."""
+    served = _tailnet.served(info, tailscale)
+    # Of the name that tailscaled has, nobody but the tailnet knows an address.
+    if served is None or (site is not None and site["host"] != served["host"]):
+        return site, None
+    if access == "tailscale":
+        notes.append(
+            f"tailscaled also carries Coolify's page as {served['url']} (tailscale serve). Live updates of a page that is opened "
+            "there go to the tailnet's address; coolify_access: auto makes them go to the name."
         )
-    # A browser takes a bare IPv6 address only in brackets.
-    address = tailscale.get("ipv4") or f"[{tailscale['ipv6']}]"
-    return {
-        "interface": tailscale["interface"],
-        "ipv4": tailscale.get("ipv4"),
-        "ipv6": tailscale.get("ipv6"),
-        "host": tailscale["name"] if by_name else address,
-    }
-
-
-def _tailscale_missing(tailscale: Facts) -> str:
-    interface = tailscale.get("interface") or "tailscale0"
-    if tailscale.get("backend_state") in ("NeedsLogin", "NeedsMachineAuth"):
-        return "Tailscale is installed on this host, but not logged in: run tailscale up on it"
-    if tailscale.get("backend_state") == "Stopped":
-        return "Tailscale is stopped on this host: run tailscale up on it"
-    if tailscale.get("installed") and not tailscale.get("present"):
-        return f"Tailscale is installed on this host, but the interface {interface} is not there: start tailscaled"
-    if tailscale.get("present"):
-        return f"The interface {interface} on this host is down or has no address: run tailscale up on it"
-    return f"There is no interface {interface} on this host: install Tailscale and run tailscale up"
+        return site, None
+    if not served["by_page"]:
+        notes.append(f"Pages at the tailnet's address are sent to {served['url']} too. {_USUAL_PORT}, and both work.")
+    return None, served
 
 
 _SET_A_DOMAIN = "set coolify_domain, or the instance's domain in Coolify's settings"
 
 
-def _mode(access: str, domain: Domain | None, tailnet: Facts | None, tailscale: Facts, origin: str) -> tuple[str, str]:
+def _mode(
+    access: str, domain: Domain | None, served: Facts | None, tailnet: Facts | None, tailscale: Facts, origin: str
+) -> tuple[str, str]:
     """Return the mode and the sentence that says why."""
+    by_serve = f"tailscaled carries Coolify's page as {served['url']} (tailscale serve)" if served else ""
     if access == "auto":
         if domain is not None:
             return "domain", "There is a domain, {} ({}), and by the rule of auto it comes before Tailscale.".format(
                 domain["host"], origin
             )
+        if served is not None:
+            return "domain", f"There is no other domain, but {by_serve}."
         if tailnet is not None:
             return "tailscale", "There is no domain, but Tailscale is up ({}).".format(tailnet["ipv4"] or tailnet["ipv6"])
         raise AccessError(
             f"There is neither a domain nor Tailscale on this host, so nobody could come in. Either {_SET_A_DOMAIN}. "
-            f"Or: {_tailscale_missing(tailscale)}."
+            f"Or: {_tailnet.missing(tailscale)}."
         )
-    if domain is None and access in ("domain", "dual"):
+    if domain is None and served is None and access in ("domain", "dual"):
         raise AccessError(f"coolify_access is {access}, but no domain is known: {_SET_A_DOMAIN}.")
     if tailnet is None and access in ("tailscale", "dual"):
         raise AccessError(
             f"coolify_access is {access}, but the tailnet's address is not known. "
-            f"{_tailscale_missing(tailscale)}; or set coolify_access: domain."
+            f"{_tailnet.missing(tailscale)}; or set coolify_access: domain."
         )
-    return access, f"Chosen by coolify_access: {access}."
+    if access == "dual" and served is not None and not served["by_page"]:
+        raise AccessError(
+            f"coolify_access is dual, but {by_serve}, and no value of PUSHER_PORT is right for both ways. {_USUAL_PORT}, or set "
+            "coolify_access: domain."
+        )
+    return access, f"Chosen by coolify_access: {access}." + (f" {by_serve[0].upper()}{by_serve[1:]}." if served else "")
 
 
-def environment(
-    mode: str | None, domain: Facts | None, tailnet: Facts | None, app_port: int, info: Facts
-) -> dict[str, str | None]:
-    """Return the keys that .env must have, None for a key that must not be there (facts 7, 42, 43)."""
-    host = port = ""
-    # A page that is opened by one of several names goes to its own.
-    if mode == "domain" and domain is not None and not domain["extra"]:
-        host, port = domain["host"], str(domain["port"])
-    elif mode == "tailscale" and tailnet is not None:
-        host, port = tailnet["host"], str(app_port)
-    present = (info.get("env_file") or {}).get("variables") or {}
-    obeyed = (info.get("coolify") or {}).get("pusher_scheme_obeyed", True)
-    return _pusher.wanted(host, port, info.get("layout"), present, bool(obeyed))
+_USUAL_PORT = "Let tailscaled have the port that a URL leaves out: tailscale serve --bg --https=443 8000"
 
 
 def _ports(info: Facts) -> dict[str, t.Any]:
@@ -361,22 +347,26 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         others = _extra_domains(choices.extra_domains, site, access)
         if site is not None:
             site["extra"] = others
-        tailnet = _tailnet(tailscale, choices.tailscale_name)
-        mode, why = _mode(access, site, tailnet, tailscale, origin)
+        tailnet = _tailnet.part(tailscale, choices.tailscale_name)
+        site, served = _served(info, tailscale, site, access, notes)
+        mode, why = _mode(access, site, served, tailnet, tailscale, origin)
         allowed = _trusted(info, tailscale, choices.trusted)
         traefik = _traefik_part(info, choices, mode, site, reasons["traefik"])
     except AccessError as error:
         if not absent:
             raise
         choices = Choices(state="absent", data_path=str(choices.data_path))
-        mode, why, site, tailnet, allowed, nginx = None, str(error), None, None, [], _nginx({})
+        mode, why, site, served, tailnet, allowed, nginx = None, str(error), None, None, None, [], _nginx({})
         traefik = _traefik_part(info, choices, mode, site, reasons["traefik"] or "There is nobody to come in.")
     ports = _ports(info)
     inner = {"app": _pusher.APP_PORT, "terminal": _pusher.TERMINAL_PORT}
     guarded = [ports[kind] for kind in inner if ports[kind]]
     behind = [port for kind, port in inner.items() if ports[kind]]
-    variables = environment(mode, site, tailnet, ports["app"] or _pusher.APP_PORT, info)
-    sides = {"domain": ["domain"], "tailscale": ["tailscale"], "dual": ["domain", "tailscale"]}
+    variables = _environment.environment(
+        mode, site, served, tailnet, ports["app"] or _pusher.APP_PORT, info, tailscale.get("name")
+    )
+    by_name = "domain" if served is None else "served"
+    sides = {"domain": [by_name], "tailscale": ["tailscale"], "dual": [by_name, "tailscale"]}
     unguarded = reasons["firewall"] or ("" if guarded else "Docker publishes neither port: there is nothing to close.")
     return {
         "mode": mode,
@@ -384,6 +374,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         "why": why,
         "notes": notes,
         "domain": site,
+        "served": served,
         "tailscale": tailnet,
         "ports": ports,
         "pusher": _hop(reasons["pusher"], environment=variables),

@@ -54,27 +54,66 @@ def in_range(address: str) -> bool:
     return any(parsed in ipaddress.ip_network(network) for network in (IPV4_RANGE, IPV6_RANGE))
 
 
-def status_facts(status: t.Mapping[str, t.Any]) -> dict[str, str | None]:
+def status_facts(status: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return what is wanted of the local API's ``/localapi/v0/status`` answer, any part of which may be missing."""
     name = str((status.get("Self") or {}).get("DNSName") or "").rstrip(".")
-    return {"backend_state": status.get("BackendState") or None, "name": name or None}
+    tun = status.get("TUN")
+    return {
+        "backend_state": status.get("BackendState") or None,
+        "name": name or None,
+        "userspace": None if tun is None else not tun,
+    }
+
+
+def served(config: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """Return what the local API's ``/localapi/v0/serve-config`` answer puts at ``/`` of a name and a port.
+
+    Without what is served in the foreground, which ends with somebody's terminal.
+    """
+    found = []
+    ports, pages = config.get("TCP") or {}, config.get("Web") or {}
+    for place, page in pages.items():
+        name, _colon, port = str(place).rpartition(":")
+        kind: t.Mapping[str, t.Any] = ports.get(port) or {}
+        handlers = (page or {}).get("Handlers") or {}
+        target = str((handlers.get("/") or {}).get("Proxy") or "")
+        if name and target and (kind.get("HTTPS") or kind.get("HTTP")):
+            found.append({"name": name, "port": int(port), "https": bool(kind.get("HTTPS")), "target": _url(target)})
+    return sorted(found, key=lambda one: (one["port"], one["name"]))
+
+
+def _url(target: str) -> str:
+    """A target as tailscaled itself reads it: a port and a host are short for a URL."""
+    if "://" in target:
+        return target
+    return "http://" + (f"127.0.0.1:{target}" if target.isdigit() else target)
 
 
 def fetch_status(path: str, timeout: float) -> dict[str, t.Any] | None:
     """Ask tailscaled behind socket ``path`` for its status; None where it gives none in ``timeout`` seconds."""
+    # Peers are left out: a large tailnet's list is megabytes that nobody here reads.
+    return _ask(path, "status?peers=false", timeout)
+
+
+def fetch_served(path: str, timeout: float) -> list[dict[str, t.Any]] | None:
+    """Ask tailscaled what it serves; None where it does not tell."""
+    config = _ask(path, "serve-config", timeout)
+    return None if config is None else served(config)
+
+
+def _ask(path: str, question: str, timeout: float) -> dict[str, t.Any] | None:
     connection = _SocketConnection(path, timeout)
     try:
-        # Peers are left out: a large tailnet's list is megabytes that nobody here reads.
-        connection.request("GET", "/localapi/v0/status?peers=false")
+        connection.request("GET", f"/localapi/v0/{question}")
         response = connection.getresponse()
         if response.status != 200:
             return None
-        status = json.loads(response.read(_STATUS_LIMIT))
+        answer = json.loads(response.read(_STATUS_LIMIT))
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:
         connection.close()
-    return status if isinstance(status, dict) else None
+    return answer if isinstance(answer, dict) else None
 
 
 def kernel_ipv4(interface: str) -> str | None:
@@ -117,4 +156,5 @@ def discover(
         "ipv6": ipv6_from_proc(_read("/proc/net/if_inet6") or "", interface) if present else None,
     }
     facts.update(status_facts(status or {}))
+    facts["served"] = None if status is None else fetch_served(socket_path, _TIMEOUT)
     return facts

@@ -37,7 +37,7 @@ def result(
     the machine's name. `traefik_document` is what Traefik's file of ours says as YAML; None where it is no YAML. `unlooked` has
     the sides that nobody looked from, as an id of the diagnoses and the side's name.
     """
-    rows = _states.Rows(host, plan["ports"]["http"])
+    rows = _states.Rows(host, plan["ports"]["http"], (plan["served"] or {}).get("host", ""))
     _states.add(rows, plan, info, traefik_document)
     for look in looks:
         if "results" not in look:
@@ -109,6 +109,8 @@ def _urls(plan: Json) -> list[str]:
     if "domain" in plan["sides"]:
         domain = plan["domain"]
         urls += [f"{domain['scheme']}://{host}/" for host in (domain["host"], *domain["extra"])]
+    if "served" in plan["sides"]:
+        urls.append("{}/".format(plan["served"]["url"]))
     if "tailscale" in plan["sides"]:
         address = _tunnel.bracketed(plan["tailscale"]["ipv4"] or plan["tailscale"]["ipv6"])
         urls.append("http://{}:{}/".format(address, plan["ports"]["http"]))

@@ -41,11 +41,12 @@ Row = t.Dict[str, t.Any]
 
 
 class Rows:
-    """Collects the rows of one host, whose page is published at this port."""
+    """Collects the rows of one host, whose page is published at this port, and served by tailscaled below this name."""
 
-    def __init__(self, host: str, page_port: int | None = None) -> None:
+    def __init__(self, host: str, page_port: int | None = None, served_name: str = "") -> None:
         self._host = host
         self._page_port = page_port
+        self._served_name = served_name
         self.rows: list[Row] = []
 
     def good(self, hop: str, thing: str, seen: str) -> None:
@@ -61,8 +62,11 @@ class Rows:
     def looked(self, origin: str, result: Json) -> None:
         hop, diagnosis = result["name"], result["diagnosis"]
         if diagnosis is not None:
-            refined = _REFINED.get(hop, {}).get(diagnosis["id"])
-            if refined == "CWT-705" and urlsplit(result["url"]).port != self._page_port:
+            refined, url = _REFINED.get(hop, {}).get(diagnosis["id"]), urlsplit(result["url"])
+            if refined == "CWT-705" and url.hostname == self._served_name:
+                # There tailscaled itself has the port, and not what Docker publishes.
+                refined = None
+            elif refined == "CWT-705" and url.port != self._page_port:
                 refined = "CWT-609"
             diagnosis = _diagnosis.explain(refined) if refined else diagnosis
         self._add(hop, origin, result["url"], result["seen"], result["milliseconds"], diagnosis)
@@ -181,6 +185,8 @@ def _proxy(found: Rows, plan: Json, info: Json, document: t.Any) -> None:
 
 def _tailnet(found: Rows, plan: Json) -> None:
     tailnet = plan.get("tailscale")
+    if "served" in plan["sides"]:
+        found.good("tailscale", "tailscale serve", plan["served"]["url"])
     if tailnet and "tailscale" in plan["sides"]:
         addresses = [address for address in (tailnet["ipv4"], tailnet["ipv6"]) if address]
         found.good("tailscale", tailnet["interface"], addresses[0])
@@ -336,7 +342,7 @@ def _running_environment(found: Rows, plan: Json, info: Json) -> None:
         found.bad("CWT-306", "container coolify", "differs from .env", ", ".join(stale))
     else:
         found.good("environment", "container coolify", "as .env")
-    override = sorted(key for key, value in running.items() if key.startswith("TERMINAL_") and value)
+    override = sorted(key for key, value in running.items() if key.startswith("TERMINAL_") and value and key not in wanted)
     if override and (plan["mode"] == "dual" or running.get("TERMINAL_HOST") != wanted["PUSHER_HOST"]):
         found.bad("CWT-307", "container coolify", "override", ", ".join(override))
     port = plan["ports"]["app"]

@@ -42,7 +42,7 @@ def looks(
     machines = [("control", CONTROL_NODE), *(("tailnet", name) for name in tailnet), *(("outside", name) for name in outside)]
     views = []
     unlooked = []
-    if "tailscale" in plan["sides"] and not tailnet:
+    if {"tailscale", "served"} & set(plan["sides"]) and not tailnet:
         unlooked.append(["CWT-706", "tailnet"])
     if plan["firewall"]["wanted"] and not outside:
         unlooked.append(["CWT-610", "outside"])
@@ -62,13 +62,14 @@ def looks(
     }
 
 
-def _by_each_way(
-    hop: str, kind: str, plan: Json, info: Json, connect_to: t.Mapping[str, str] | None
-) -> list[dict[str, t.Any]]:
+def _by_each_way(hop: str, kind: str, plan: Json, info: Json, connect_to: t.Mapping[str, str] | None) -> list[dict[str, t.Any]]:
     """What the host itself is to open of a kind: at the server itself, and by each way in that the plan promises."""
     found = _published("realtime", f"http://{bound(info, kind)}", plan["ports"])
-    for view in ("control", "tailnet"):
-        found += targets(plan, info, view, connect_to)
+    found += targets(plan, info, "control", connect_to)
+    if "served" in plan["sides"] and plan["ports"]["http"]:
+        # What tailscaled serves it serves to other machines; of this host's own, whoever has the port may answer.
+        found += _both(hop, "http://{}:{}".format(bound(info, "http"), plan["ports"]["http"]))
+    found += _by_address(plan)
     # The certificate is proved where people come in.
     return [dict(target, name=hop, validate_certs=False) for target in found if target["kind"] == kind]
 
@@ -90,7 +91,7 @@ def targets(
     if view == "host":
         return _on_host(plan, info)
     if view == "tailnet":
-        return _on_tailnet(plan)
+        return _by_served_name(plan, connect_to or {}) + _by_address(plan)
     found = []
     domain = plan.get("domain")
     if domain and "domain" in plan["sides"]:
@@ -122,7 +123,14 @@ def _on_host(plan: Json, info: Json) -> list[dict[str, t.Any]]:
     return found
 
 
-def _on_tailnet(plan: Json) -> list[dict[str, t.Any]]:
+def _by_served_name(plan: Json, connect_to: t.Mapping[str, str]) -> list[dict[str, t.Any]]:
+    if "served" not in plan["sides"]:
+        return []
+    served = plan["served"]
+    return _both("tailscale", served["url"], connect_to=connect_to.get(served["host"]))
+
+
+def _by_address(plan: Json) -> list[dict[str, t.Any]]:
     tailnet, ports = plan.get("tailscale"), plan["ports"]
     if not tailnet or "tailscale" not in plan["sides"]:
         return []

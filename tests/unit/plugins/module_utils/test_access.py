@@ -111,6 +111,139 @@ def test_names_beside_a_domain_that_a_mode_does_not_need_refuse_nothing() -> Non
     assert (plan["mode"], plan["domain"]) == ("tailscale", None)
 
 
+NAME = "coolify.tail1234.ts.net"
+EVERYWHERE = {name: ["0.0.0.0", "::"] for name in ("app", "terminal", "http")}
+LOOPBACK = {name: ["127.0.0.1"] for name in ("app", "terminal", "http")}
+
+
+def serving(port: int = 443, https: bool = True, target: str = "http://127.0.0.1:8000", **changes: Any) -> dict[str, Any]:
+    """What tailscale_info says of a host with `tailscale serve`."""
+    one = {"name": NAME, "port": port, "https": https, "target": target}
+    return {**TAILSCALE, "name": NAME, "userspace": False, "served": [one], **changes}
+
+
+def told(port: str) -> dict[str, str | None]:
+    return {"PUSHER_HOST": NAME, "PUSHER_PORT": port, "TERMINAL_PORT": port, **PLAIN}
+
+
+@pytest.mark.parametrize(
+    ("port", "https", "addresses", "url", "environment"),
+    [
+        # A page without a port goes to its own, and one at http://100.x:8000 to 6001 and 6002 of its address.
+        (443, True, EVERYWHERE, f"https://{NAME}", DUAL),
+        (80, False, EVERYWHERE, f"http://{NAME}", DUAL),
+        (443, True, LOOPBACK, f"https://{NAME}", DUAL),
+        # A page with one would go to 6001 and 6002 of the name, where nobody speaks TLS.
+        (8443, True, EVERYWHERE, f"https://{NAME}:8443", told("8443")),
+        (10000, True, EVERYWHERE, f"https://{NAME}:10000", told("10000")),
+        (8443, False, EVERYWHERE, f"http://{NAME}:8443", DUAL),
+        (8443, False, {**EVERYWHERE, "terminal": ["100.64.0.1"]}, f"http://{NAME}:8443", DUAL),
+        (8443, False, LOOPBACK, f"http://{NAME}:8443", told("8443")),
+        (8443, False, {**EVERYWHERE, "terminal": []}, f"http://{NAME}:8443", told("8443")),
+    ],
+)
+def test_tailscale_serve_is_a_way_in_by_domain(port: int, https: bool, addresses: Any, url: str, environment: Any) -> None:
+    """Field case P5: it was taken for 100.x:6001, which an https page cannot use."""
+    plan = _access.plan(host(scheme=None, addresses=addresses), serving(port, https))
+    assert (plan["mode"], plan["sides"], plan["served"]["url"]) == ("domain", ["served"], url)
+    assert plan["pusher"]["environment"] == environment
+    assert {hop: plan[hop]["wanted"] for hop in _access.HOPS} == {
+        "pusher": True, "nginx": True, "self_heal": True, "traefik": False, "firewall": True, "tunnel": False,
+    }  # fmt: skip
+    assert (plan["domain"], plan["tailscale"]["ipv4"]) == (None, "100.64.0.1")
+    assert url in plan["why"]
+    assert "tailscale serve" in plan["why"]
+    assert bool(plan["notes"]) == (environment != DUAL)
+
+
+@pytest.mark.parametrize(
+    "tailscale",
+    [
+        serving(target="http://localhost:8000"),
+        serving(target="http://localhost:8000/"),
+        serving(target="http://[::1]:8000"),
+        serving(target="http://100.64.0.1:8000"),
+        # tailscaled carries the connection to the page by itself.
+        serving(present=False, up=False, ipv4=None, ipv6=None, userspace=True),
+        serving(served=[*serving(target="http://127.0.0.1:3000")["served"], *serving(8443)["served"]]),
+    ],
+)
+def test_what_serves_coolifys_page(tailscale: Any) -> None:
+    info = host(scheme=None, addresses={**EVERYWHERE, "http": ["127.0.0.1", "100.64.0.1"]})
+    assert _access.plan(info, tailscale)["sides"] == ["served"]
+
+
+@pytest.mark.parametrize(
+    "tailscale",
+    [
+        serving(served=[]),
+        serving(served=None),
+        {key: value for key, value in serving().items() if key != "served"},
+        serving(target="http://127.0.0.1:3000"),
+        serving(target="https://127.0.0.1:8000"),
+        serving(target="http://127.0.0.1:8000/docs"),
+        serving(target="http://192.0.2.7:8000"),
+        serving(target="http://127.0.0.1:x"),
+        serving(backend_state="Stopped"),
+        serving(served=[{"name": "a b", "port": 443, "https": True, "target": "http://127.0.0.1:8000"}]),
+    ],
+)
+def test_what_serves_something_else(tailscale: Any) -> None:
+    plan = _access.plan(host(scheme=None, addresses=EVERYWHERE), tailscale)
+    assert (plan["sides"], plan["served"], plan["pusher"]["environment"]) == (["tailscale"], None, TAILNET)
+
+
+def test_of_several_served_ports_a_page_uses_the_one_that_needs_no_port() -> None:
+    tailscale = serving(served=[*serving(80, False)["served"], *serving(8443)["served"], *serving(443)["served"]])
+    assert _access.plan(host(scheme=None), tailscale)["served"]["url"] == f"https://{NAME}"
+
+
+def test_a_domain_comes_before_what_tailscaled_serves() -> None:
+    plan = _access.plan(host(), serving())
+    assert (plan["sides"], plan["served"], plan["pusher"]["environment"]) == (["domain"], None, HTTPS)
+
+
+@pytest.mark.parametrize("given", [{"domain": NAME.upper()}, {"access": "domain"}, {"domain": NAME, "access": "domain"}])
+def test_the_served_name_given_as_the_domain(given: Any) -> None:
+    """Nobody but the tailnet comes in by it, so that neither Traefik nor a look from outside is of use."""
+    plan = _access.plan(host(scheme=None), serving(), **given)
+    assert (plan["sides"], plan["domain"], plan["traefik"]["wanted"]) == (["served"], None, False)
+
+
+def test_tailscale_chosen_where_tailscaled_serves() -> None:
+    plan = _access.plan(host(scheme=None), serving(), access="tailscale")
+    assert (plan["sides"], plan["served"], plan["pusher"]["environment"]) == (["tailscale"], None, TAILNET)
+    assert f"https://{NAME}" in plan["notes"][0]
+    assert "coolify_access: auto" in plan["notes"][0]
+
+
+def test_dual_with_what_tailscaled_serves() -> None:
+    plan = _access.plan(host(scheme=None), serving(), access="dual")
+    assert (plan["sides"], plan["pusher"]["environment"]) == (["served", "tailscale"], DUAL)
+    with pytest.raises(_domain.AccessError, match=r"coolify_access is dual.*:8443.*tailscale serve --bg --https=443 8000"):
+        _access.plan(host(scheme=None), serving(8443), access="dual")
+
+
+def test_a_port_that_is_served_no_longer_is_taken_out() -> None:
+    values = {key: str(value) for key, value in told("8443").items() if value is not None}
+    for place in ({"env_file": {"exists": True, "variables": values}}, {"coolify": {"found": True, "environment": values}}):
+        gone = _access.plan(host(scheme=None, addresses=EVERYWHERE, **place), serving(served=[]))
+        assert gone["pusher"]["environment"] == {**TAILNET, "TERMINAL_PORT": None}
+        still = _access.plan(host(scheme=None, addresses=EVERYWHERE, **place), serving(8443))
+        assert still["pusher"]["environment"] == told("8443")
+    # A port of the user's own stays.
+    own = host(scheme=None, env_file={"exists": True, "variables": {**values, "TERMINAL_PORT": "7002"}})
+    assert "TERMINAL_PORT" not in _access.plan(own, serving())["pusher"]["environment"]
+
+
+def test_userspace_networking_is_named() -> None:
+    """Field case P7: it said to start tailscaled, which ran."""
+    down = {**NO_TAILSCALE, "installed": True, "backend_state": "Running", "userspace": True}
+    with pytest.raises(_domain.AccessError, match=r"--tun=userspace-networking.*tailscale serve --bg 8000") as refused:
+        _access.plan(host(scheme=None), down)
+    assert ": start tailscaled" not in str(refused.value)
+
+
 def test_a_tunnel_that_coolify_manages_is_a_tunnel() -> None:
     info = host(scheme="http", tunnel=False)
     info["managed"]["tunnel"]["managed_by_coolify"] = True
@@ -118,6 +251,12 @@ def test_a_tunnel_that_coolify_manages_is_a_tunnel() -> None:
     assert plan["domain"]["scheme"] == "https"
     # … but it is not on this host that its list can be edited.
     assert not plan["tunnel"]["wanted"]
+
+
+def test_an_instance_url_of_http_behind_a_tunnel() -> None:
+    """Field case P1: PUSHER_PORT was 80, and the page https."""
+    plan = _access.plan(host(scheme="http", tunnel=True), TAILSCALE)
+    assert (plan["domain"]["scheme"], plan["pusher"]["environment"]) == ("https", HTTPS)
 
 
 def test_sides() -> None:
@@ -142,9 +281,7 @@ def test_the_tailnets_name_where_the_user_wants_it() -> None:
 
 
 def test_ports_are_the_published_ones() -> None:
-    plan = _access.plan(
-        host(scheme="https", ports={"app": 6101, "terminal": 6102, "http": 8100}), TAILSCALE, access="tailscale"
-    )
+    plan = _access.plan(host(scheme="https", ports={"app": 6101, "terminal": 6102, "http": 8100}), TAILSCALE, access="tailscale")
     assert plan["pusher"]["environment"]["PUSHER_PORT"] == "6101"
     assert plan["firewall"]["ports"] == [6101, 6102]
     assert plan["tunnel"]["rules"] == [
@@ -240,6 +377,7 @@ def test_a_host_without_a_domain_or_a_port_needs_nothing_of_cloudflares_list() -
 
 
 def test_the_tunnels_rules_name_the_address_that_is_bound() -> None:
+    """Field case P3: they said localhost."""
     info = host(addresses={"app": ["100.64.0.1"], "terminal": ["::", "0.0.0.0"]})
     rules = _access.plan(info, TAILSCALE, domain="coolify.example.com")["tunnel"]["rules"]
     assert [rule["service"] for rule in rules] == ["http://127.0.0.1:6002", "http://100.64.0.1:6001"]
@@ -284,6 +422,8 @@ def test_a_port_that_is_not_published_is_not_ours() -> None:
     ],
 )
 def test_trusted(tailscale: Any, extra: list[Any], expected: list[dict[str, str | None]]) -> None:
+    """Field case P6 is the tailnet with prefixes of its own: every peer was locked out."""
+
     def in_any_order(entries: list[dict[str, str | None]]) -> list[str]:
         return sorted(json.dumps(entry, sort_keys=True) for entry in entries)
 
@@ -608,9 +748,7 @@ def test_good_domain(value: str) -> None:
 # -- taking it back ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "info", [host(), host(scheme=None), host(docker={"reachable": False}, coolify={"found": False}), {}]
-)
+@pytest.mark.parametrize("info", [host(), host(scheme=None), host(docker={"reachable": False}, coolify={"found": False}), {}])
 @pytest.mark.parametrize("tailscale", [TAILSCALE, NO_TAILSCALE, {}])
 @pytest.mark.parametrize("domain", ["", DOMAIN, "https://wrong/"])
 def test_taking_it_back_needs_nothing(info: Any, tailscale: Any, domain: str) -> None:
@@ -658,6 +796,17 @@ _tailscales = st.just(TAILSCALE) | st.fixed_dictionaries(
         "ipv6": st.sampled_from([None, "fd7a:115c:a1e0::1"]),
         "name": st.sampled_from([None, "coolify.tail1234.ts.net"]),
         "backend_state": st.sampled_from([None, "Running", "NeedsLogin", "Stopped"]),
+        "served": st.none()
+        | st.lists(
+            st.fixed_dictionaries(
+                {
+                    "name": st.just(NAME) | _names,
+                    "port": st.sampled_from([80, 443, 8443]),
+                    "https": st.booleans(),
+                    "target": st.sampled_from(["http://127.0.0.1:8000", "http://localhost:1", "http://[", "x"]),
+                }
+            )
+        ),
     }
 )
 _choices = st.fixed_dictionaries(
@@ -666,9 +815,7 @@ _choices = st.fixed_dictionaries(
         "access": st.sampled_from([*_access.MODES, "vpn"]),
         "domain": st.just("") | st.just(DOMAIN) | _names,
         "scheme": st.sampled_from([*_access.SCHEMES, "ftp"]),
-        "trusted": st.lists(
-            st.sampled_from(["192.0.2.0/24", {"source": "::1"}, {"interface": "eth1"}, "x", {}]), max_size=3
-        ),
+        "trusted": st.lists(st.sampled_from(["192.0.2.0/24", {"source": "::1"}, {"interface": "eth1"}, "x", {}]), max_size=3),
         "entrypoints": st.lists(st.sampled_from(["http", "https", "web"]), max_size=2, unique=True),
         "state": st.sampled_from(["present", "absent"]),
         "tailscale_name": st.booleans(),
@@ -696,7 +843,7 @@ def test_plan_is_total_pure_and_consistent(info: Any, tailscale: Any, choices: A
 
     json.dumps(outcome)
     environment, mode = outcome["pusher"]["environment"], outcome["mode"]
-    assert set(environment) == set(HTTPS)
+    assert set(environment) - {"TERMINAL_PORT"} == set(HTTPS)
     # The backend's own call is left alone, whoever comes in (fact 42).
     assert {key: environment[key] for key in PLAIN} == PLAIN
     # Nothing of a value can end a line of .env, or be read as more than text.

@@ -470,6 +470,43 @@ def test_outside_finds_the_published_ports_closed_in_both_families() -> None:
     ]
 
 
+def served(port: int = 443) -> tuple[Info, Info]:
+    """A treated host without a domain, whose page tailscaled serves, with what a run would have written for it."""
+    found = json.loads((FIXTURES / "treated.json").read_text())
+    info, name = found["info"], "coolify.tail1234.ts.net"
+    info["domain"] = None
+    target = {"name": name, "port": port, "https": True, "target": "http://127.0.0.1:8000"}
+    plan = _access.plan(info, {**found["tailscale"], "backend_state": "Running", "name": name, "served": [target]})
+    wanted = plan["pusher"]["environment"]
+    everywhere(info, **{key: value or "" for key, value in wanted.items()})
+    return info, plan
+
+
+@pytest.mark.parametrize(("port", "url"), [(443, "https://coolify.tail1234.ts.net"), (8443, "https://coolify.tail1234.ts.net:8443")])
+def test_what_tailscaled_serves_is_looked_at_from_the_tailnet(port: int, url: str) -> None:
+    """Field case P5."""
+    info, plan = served(port)
+    assert faults(info, plan) == []
+    assert ("tailscale serve", url) in [(row["url"], row["seen"]) for row in rows_of(info, plan)]
+    assert urls("tailnet", plan, info) == [
+        ("tailscale", f"{url}/terminal/ws", "open"),
+        ("tailscale", f"{url}/app/", "open"),
+    ]
+    assert urls("control", plan, info) == []
+    assert {one[0] for one in urls("outside", plan, info, addresses=["203.0.113.7"])} == {"firewall"}
+    looks = _targets.looks(plan, info)
+    assert ["CWT-706", "tailnet"] in looks["unlooked"]
+    # The host itself goes where tailscaled does.
+    assert [one["url"] for one in looks["broadcast"]] == ["http://127.0.0.1:6001/app/", "http://127.0.0.1:8000/app/"]
+    assert _hops.result(HOST, plan, info, [])["plan"]["urls"] == [f"{url}/"]
+
+
+def test_a_served_name_that_does_not_answer_is_no_fault_of_the_firewall() -> None:
+    info, plan = served()
+    look = looked("peer", "tailscale", "https://coolify.tail1234.ts.net/app/", "CWT-902")
+    assert [row["id"] for row in rows_of(info, plan, [look]) if not row["ok"]] == ["CWT-902"]
+
+
 def test_name_is_connected_to_where_the_inventory_says() -> None:
     info, plan = host("treated")
     found = _targets.targets(plan, info, "control", connect_to={plan["domain"]["host"]: "198.51.100.3"})
@@ -483,6 +520,15 @@ def test_host_looks_at_each_entry_point_and_port() -> None:
     plan["ports"] = {"app": None, "terminal": None, "http": None}
     info["proxy"]["kind"] = "none"
     assert urls("host", plan, info) == []
+
+
+def test_host_looks_at_the_address_that_is_bound() -> None:
+    """Field case P3: a false CWT-901 at localhost."""
+    info, plan = host("treated")
+    info["addresses"] = {name: ["100.101.102.103"] for name in ("http", "app", "terminal")}
+    looked = [url for hop, url, _expect in urls("host", plan, info) if hop in ("nginx", "realtime")]
+    assert looked
+    assert all(url.startswith("http://100.101.102.103:") for url in looked)
 
 
 def test_unknown_view() -> None:

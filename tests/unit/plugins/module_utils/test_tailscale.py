@@ -85,9 +85,58 @@ def test_status_of_a_host_that_is_logged_in(socket_path: str) -> None:
     assert _tailscale.status_facts(status) == {
         "backend_state": "Running",
         "name": "coolify.tail1234.ts.net",
+        "userspace": False,
     }
     # tailscaled refuses any other Host as DNS rebinding.
     assert b"Host: local-tailscaled.sock\r\n" in daemon.asked
+
+
+# As tailscaled 1.96 answers after `tailscale serve`, of each kind one.
+NAME = "coolify.tail1234.ts.net"
+SERVE = {
+    "TCP": {
+        "443": {"HTTPS": True},
+        "80": {"HTTP": True},
+        "8443": {"HTTPS": True},
+        "5432": {"TCPForward": "127.0.0.1:5432"},
+        "10000": {"HTTPS": True},
+    },
+    "Web": {
+        f"{NAME}:443": {"Handlers": {"/": {"Proxy": "http://127.0.0.1:8000"}, "/docs": {"Path": "/srv/docs"}}},
+        f"{NAME}:80": {"Handlers": {"/": {"Proxy": "localhost:8000"}}},
+        f"{NAME}:8443": {"Handlers": {"/": {"Proxy": "3000"}}},
+        f"{NAME}:10000": {"Handlers": {"/": {"Text": "hello"}, "/coolify": {"Proxy": "http://127.0.0.1:8000"}}},
+    },
+    "AllowFunnel": {f"{NAME}:443": True},
+    "Foreground": {"42": {"TCP": {"8080": {"HTTP": True}}, "Web": {f"{NAME}:8080": {"Handlers": {"/": {"Proxy": "8000"}}}}}},
+}
+
+
+def test_what_tailscaled_serves() -> None:
+    """What stands below its whole name, and stays when the terminal that it was typed into is closed."""
+    assert _tailscale.served(SERVE) == [
+        {"name": NAME, "port": 80, "https": False, "target": "http://localhost:8000"},
+        {"name": NAME, "port": 443, "https": True, "target": "http://127.0.0.1:8000"},
+        {"name": NAME, "port": 8443, "https": True, "target": "http://127.0.0.1:3000"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"TCP": None, "Web": None},
+        {"TCP": {"443": None}, "Web": {f"{NAME}:443": {"Handlers": {"/": {"Proxy": "8000"}}}}},
+        {"TCP": {"443": {"HTTPS": True}}, "Web": {f"{NAME}:https": {"Handlers": {"/": {"Proxy": "8000"}}}, NAME: {}}},
+        {"TCP": {"443": {"HTTPS": True}}, "Web": {f"{NAME}:443": {"Handlers": None}, "x:443": None}},
+    ],
+)
+def test_what_tailscaled_does_not_serve(config: dict[str, object]) -> None:
+    assert _tailscale.served(config) == []
+
+
+def test_userspace_networking_is_told_by_tailscaled() -> None:
+    assert _tailscale.status_facts({**STATUS, "TUN": False})["userspace"] is True
 
 
 @pytest.mark.parametrize(
@@ -108,7 +157,7 @@ def test_a_daemon_that_answers_otherwise_is_no_daemon(socket_path: str, response
 
 def test_logged_out_daemon_knows_no_tailnet() -> None:
     facts = _tailscale.status_facts({"BackendState": "NeedsLogin", "CurrentTailnet": None, "Self": None})
-    assert facts == {"backend_state": "NeedsLogin", "name": None}
+    assert facts == {"backend_state": "NeedsLogin", "name": None, "userspace": None}
 
 
 def test_host_without_tailscale(tmp_path: object) -> None:

@@ -46,8 +46,10 @@ func main() {
 	relay.StartTLS()
 
 	control := &testcontrol.Server{
-		ExplicitBaseURL:  fmt.Sprintf("http://%s:%d", *name, controlPort),
-		MagicDNSDomain:   *tailnet,
+		ExplicitBaseURL: fmt.Sprintf("http://%s:%d", *name, controlPort),
+		MagicDNSDomain:  *tailnet,
+		// With one, each node may have a certificate for its name: those of the lab's own CA lie where tailscaled keeps its own.
+		DNSConfig:        &tailcfg.DNSConfig{},
 		AllNodesSameUser: true,
 		DERPMap: &tailcfg.DERPMap{Regions: map[int]*tailcfg.DERPRegion{1: {
 			RegionID:   1,

@@ -1,0 +1,76 @@
+"""`tailscale serve` in front of Coolify's page, by the real tailscaled, on a host without a domain (field case P5).
+
+The control server of the lab lets a node have a certificate, and no authority of the internet's gives it one: where tailscaled
+keeps those that it got lies one of the lab's own.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import trustme
+from conftest import ROOT
+
+CERTIFICATES = "/var/lib/tailscale/certs"
+DYNAMIC = "/data/coolify/proxy/dynamic"
+
+
+@pytest.fixture(scope="module")
+def name(lab):
+    """The host's name in the tailnet, with a certificate, which the peer finds; the host has no domain."""
+    found = json.loads(lab.shell("tailscale status --json"))
+    name, address = found["Self"]["DNSName"].rstrip("."), found["TailscaleIPs"][0]
+    keys = ROOT / ".lab"
+    made = trustme.CA.from_pem((keys / "ca.pem").read_bytes(), (keys / "ca-key.pem").read_bytes()).issue_cert(name)
+    files = {"crt": b"".join(one.bytes() for one in made.cert_chain_pems), "key": made.private_key_pem.bytes()}
+    lab.shell(f"mkdir -p {CERTIFICATES}; mv {DYNAMIC}/coolify.yaml {DYNAMIC}/coolify.off")
+    for kind, content in files.items():
+        lab.shell(f"cat >{CERTIFICATES}/{name}.{kind} <<'END'\n{content.decode()}END")
+    peer = f"{lab.prefix}-peer"
+    lab.shell(f"grep -q {name} /etc/hosts || echo {address} {name} >>/etc/hosts", peer)
+    yield name
+    lab.play("playbooks/remove.yml")
+    lab.shell(f"tailscale serve reset; rm -r {CERTIFICATES}; mv {DYNAMIC}/coolify.off {DYNAMIC}/coolify.yaml")
+    lab.shell(f"sed '/ {name}$/d' /etc/hosts >/tmp/hosts; cat /tmp/hosts >/etc/hosts; rm /tmp/hosts", peer)
+
+
+def serve(lab, name: str, port: int, https: bool) -> None:
+    """What `tailscale serve --bg --https=PORT 8000` makes; the command itself first asks the control server for leave."""
+    kind = {"HTTPS": True} if https else {"HTTP": True}
+    page = {"Handlers": {"/": {"Proxy": "http://127.0.0.1:8000"}}}
+    config = {"TCP": {port: kind}, "Web": {f"{name}:{port}": page}}
+    lab.shell(f"tailscale serve reset; echo '{json.dumps(config)}' | tailscale serve set-raw")
+
+
+@pytest.mark.parametrize(("port", "https"), [(443, True), (8443, True), (10000, True), (80, False), (8443, False)])
+def test_a_terminal_and_an_event_by_the_served_name(lab, name, port, https):
+    serve(lab, name, port, https)
+    run, found = lab.diagnoses("playbooks/site.yml")
+    assert (run.code, found) == (0, {lab.host: set()}), run.text
+    url = f"http{'s' * https}://{name}" + ("" if port in (443, 80) else f":{port}")
+    report = json.loads((lab.folder / "report.json").read_text())["hosts"][0]
+    assert report["plan"]["urls"] == [f"{url}/"]
+    looked = [row["url"] for row in report["rows"] if row["from"] == f"{lab.prefix}-peer" and row["hop"] == "tailscale"]
+    assert looked == [f"{url}/terminal/ws", f"{url}/app/"]
+    seen = lab.browse_from(f"{url}/", f"served-{port}-{https}")
+    assert "error" not in seen, seen
+    assert (seen["answer"], seen["event"]) == ("42", f"hello-served-{port}-{https}")
+    again = lab.play("playbooks/site.yml")
+    assert (again.code, again.stats[lab.host]["changed"]) == (0, 0), again.changed
+
+
+def test_the_command_that_people_type(lab, name):
+    lab.shell("tailscale serve reset; tailscale serve --bg --http=80 8000")
+    tailscale = lab.module("tailscale_info")["tailscale"]
+    assert tailscale["served"] == [{"name": name, "port": 80, "https": False, "target": "http://127.0.0.1:8000"}]
+
+
+def test_both_by_the_name_and_by_the_address(lab, name):
+    serve(lab, name, 443, True)
+    run, found = lab.diagnoses("playbooks/site.yml", coolify_access="dual")
+    assert (run.code, found) == (0, {lab.host: set()}), run.text
+    for side, url in (("name", f"https://{name}/"), ("address", "tailnet")):
+        seen = lab.browse_from(url, f"both-{side}")
+        assert "error" not in seen, seen
+        assert (seen["answer"], seen["event"]) == ("42", f"hello-both-{side}")
