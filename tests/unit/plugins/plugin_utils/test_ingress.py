@@ -50,6 +50,32 @@ def test_an_untreated_file_that_reads_like_ours_is_given_back_as_it_is():
     assert f"- hostname: '{HOST}'\n  path: '^/terminal/ws$'\n  service: 'http://127.0.0.1:6002'" in edit(text).by_hand
 
 
+@pytest.mark.parametrize("name", ["Coolify.Example.com", "COOLIFY.EXAMPLE.COM"])
+def test_a_hostname_in_any_case(name):
+    """Field case T2: ours went below the rule for everything, never reached."""
+    text = LIST.format("http://192.168.1.5:8000", "").replace(HOST, name)
+    assert services(text) == ["http://192.168.1.5:6002", "http://192.168.1.5:6001"]
+    assert edit(text).rules[2].hostname == name
+
+
+def test_the_user_s_own_rules_that_serve_both_paths_are_enough():
+    """Field case T4: ours were put above, with localhost."""
+    both = "".join(
+        f"  - hostname: {HOST}\n    path: {path}\n    service: http://127.0.0.1:{port}\n"
+        for path, port in (("/app/", 6001), ("/terminal/ws", 6002))
+    )
+    text = LIST.format("http://localhost:8000", "").replace("ingress:\n", "ingress:\n" + both)
+    assert edit(text) == (text, edit(text).rules, [], [], "")
+
+
+def test_two_rules_for_everything_of_a_name_answer_as_before():
+    """Field case T10: one of them was moved."""
+    everything = f"  - hostname: {HOST}\n    path: .*\n    service: http://localhost:{{}}\n"
+    text = "ingress:\n" + everything.format(80) + everything.format(8000) + TAIL
+    assert fault(text) is None
+    assert first(yaml.safe_load(edit(text).text)["ingress"], HOST, "/")["service"] == "http://localhost:80"
+
+
 def test_an_instance_of_several_names_has_its_rules_in_one_block():
     text = LIST.format("http://127.0.0.1:8000", "  - hostname: panel.example.org\n    service: http://192.168.1.5:8000\n")
     edited = tunnel_list.edit(text, [HOST, "panel.example.org"], WANTED)
@@ -93,6 +119,7 @@ def test_the_block_stands_at_the_very_top_in_the_indentation_of_the_list():
     ],
 )
 def test_the_rules_lead_where_the_list_s_own_rule_leads(service, expected):
+    """http://coolify:8080 is field case T5: the terminal was sent to localhost, where a container reaches nothing."""
     assert services(LIST.format(service, "")) == [expected + "6002", expected + "6001"]
 
 
@@ -107,6 +134,7 @@ def test_an_address_that_alone_is_bound_is_kept():
 
 
 def test_the_check_of_the_own_rule_is_the_check_of_ours():
+    """Field case T8: two paths went past the check."""
     rules = yaml.safe_load(edit(FILES["originRequest with anchors"]).text)["ingress"]
     assert rules[0]["originRequest"] == rules[1]["originRequest"] == rules[2]["originRequest"]
     assert "originRequest: {access: {required: true, teamName: t, audTag: [b]}, connectTimeout: 30s, noTLSVerify: yes}" in edit(
@@ -115,6 +143,7 @@ def test_the_check_of_the_own_rule_is_the_check_of_ours():
 
 
 def test_the_guide_s_mistake_is_narrowed_in_place_and_its_pages_named():
+    """The last is field case T3: another machine's rule was narrowed, and counted as serving the path."""
     text = FILES["guide's rules in the wrong place"]
     found = edit(text)
     assert [rule.path for rule, _pages in found.swallowed] == ["/app"]
@@ -178,6 +207,7 @@ def test_half_a_block_is_refused():
 
 @pytest.mark.parametrize("text", ["tunnel: abc\nurl: http://localhost:8000\n", "tunnel: abc\n", "ingress:\n", "", "# c\n"])
 def test_without_a_list_there_is_nothing_to_do(text):
+    """The first is field case T6: what it was told to add would have taken the site down."""
     assert edit(text) == (text, [], [], [], "")
 
 
