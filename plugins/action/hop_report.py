@@ -75,9 +75,8 @@ class ActionModule(ActionBase):
         for host in hosts:
             plan = host.get("plan")
             if plan:
-                heads.append(_table.Line("{}: {}. {}".format(host["host"], plan["mode"], plan["why"]), None))
-                heads += [_table.Line(f"  people open {url}", None) for url in plan["urls"]]
-                heads += [_table.Line(f"  {note}", None) for note in plan["notes"]]
+                heads.append(_table.Line(f"{host['host']}:", None))
+                heads += [_table.Line(f"  {line}", None) for line in plan["words"]]
         return [*heads, _table.Line("", None)]
 
 

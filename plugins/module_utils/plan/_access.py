@@ -15,7 +15,7 @@ from ..host import _versions
 from ..nginx import _routes
 from ..proxy import _traefik
 from ..tailnet import _tailscale
-from . import _environment, _tailnet, _tunnel
+from . import _environment, _tailnet, _tunnel, _words
 from ._domain import AccessError, validate_data_path, validate_domain
 
 MODES = ("auto", "domain", "tailscale", "dual")
@@ -368,7 +368,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
     by_name = "domain" if served is None else "served"
     sides = {"domain": [by_name], "tailscale": ["tailscale"], "dual": [by_name, "tailscale"]}
     unguarded = reasons["firewall"] or ("" if guarded else "Docker publishes neither port: there is nothing to close.")
-    return {
+    found = {
         "mode": mode,
         "sides": sides.get(mode or "", []),
         "why": why,
@@ -384,3 +384,4 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         "firewall": _hop(unguarded, ports=guarded, container_ports=behind, trusted=allowed),
         "tunnel": _hop(**_tunnel.part(info, site, ports, reasons["tunnel"], choices.tunnel_manage, choices.tunnel_id)),
     }
+    return {**found, "words": _words.words(found, info)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..plan import _access, _tunnel
+from ..plan import _access, _words
 from . import _states
 from ._states import Json, Row
 
@@ -47,7 +47,10 @@ def result(
     for identifier, side in unlooked:
         rows.not_looked(identifier, side)
     found = _judged(host, sorted(rows.rows, key=lambda row: _ORDER.index(row["hop"])))
-    found["plan"] = {**{key: plan[key] for key in ("mode", "why", "sides", "notes")}, "urls": _urls(plan)}
+    found["plan"] = {
+        **{key: plan[key] for key in ("mode", "why", "sides", "notes", "words")},
+        "urls": [url for side in plan["sides"] for url in _words.pages(plan, side)],
+    }
     found["versions"] = {
         "coolify": info["coolify"]["version"],
         "docker": info["docker"]["version"],
@@ -101,17 +104,3 @@ def _judged(host: str, found: list[Row]) -> dict[str, t.Any]:
             named[row["ok"]].append("{hop} ({id})".format(**row))
     broken, unknown = (list(dict.fromkeys(names)) for names in named.values())
     return {"host": host, "ok": not broken, "broken": broken, "unknown": unknown, "rows": found}
-
-
-def _urls(plan: Json) -> list[str]:
-    """What people open, by the sides that the plan promises."""
-    urls = []
-    if "domain" in plan["sides"]:
-        domain = plan["domain"]
-        urls += [f"{domain['scheme']}://{host}/" for host in (domain["host"], *domain["extra"])]
-    if "served" in plan["sides"]:
-        urls.append("{}/".format(plan["served"]["url"]))
-    if "tailscale" in plan["sides"]:
-        address = _tunnel.bracketed(plan["tailscale"]["ipv4"] or plan["tailscale"]["ipv6"])
-        urls.append("http://{}:{}/".format(address, plan["ports"]["http"]))
-    return urls

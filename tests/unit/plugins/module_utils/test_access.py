@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _pusher
-from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access, _domain
+from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access, _domain, _words
 
 DOMAIN = "coolify.example.com"
 TAILSCALE = {
@@ -876,3 +876,105 @@ def test_a_domain_that_is_taken_is_a_host_name(value: str) -> None:
     assert name == value.lower()
     assert name.encode("idna").decode("ascii") == name
     assert set(name) <= set(string.ascii_lowercase + string.digits + "-.")
+
+
+# -- in words ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("page", "values", "sockets"),
+    [
+        ("https://c.example/", {}, ("wss://c.example/terminal/ws", "wss://c.example/app/")),
+        ("http://c.example/", {}, ("ws://c.example/terminal/ws", "ws://c.example/app/")),
+        ("http://100.64.0.1:8000/", {}, ("ws://100.64.0.1:6002/terminal/ws", "ws://100.64.0.1:6001/app/")),
+        ("http://[fd00::1]:8000/", {}, ("ws://[fd00::1]:6002/terminal/ws", "ws://[fd00::1]:6001/app/")),
+        ("https://n.ts.net:8443/", {}, ("wss://n.ts.net:6002/terminal/ws", "wss://n.ts.net:6001/app/")),
+        (
+            "https://n.ts.net:8443/",
+            {"PUSHER_HOST": "n.ts.net", "PUSHER_PORT": "8443", "TERMINAL_PORT": "8443"},
+            ("wss://n.ts.net:8443/terminal/ws", "wss://n.ts.net:8443/app/"),
+        ),
+        # Field case P1: a port of the guide's, told to an https page.
+        (
+            "https://c.example/",
+            {"PUSHER_HOST": "c.example", "PUSHER_PORT": "80"},
+            ("wss://c.example/terminal/ws", "wss://c.example:80/app/"),
+        ),
+        (
+            "https://c.example/",
+            {"PUSHER_HOST": "c.example", "PUSHER_PORT": "443"},
+            ("wss://c.example/terminal/ws", "wss://c.example/app/"),
+        ),
+    ],
+)
+def test_where_a_browser_goes(page: str, values: dict[str, str], sockets: tuple[str, str]) -> None:
+    assert _words.browser(page, values) == sockets
+
+
+BY_TUNNEL = f"""\
+Way in: domain. There is a domain, {DOMAIN} (read from Coolify's own configuration), and by the rule of auto it comes before \
+Tailscale.
+People open https://{DOMAIN}/, and the browser connects to wss://{DOMAIN}/terminal/ws and wss://{DOMAIN}/app/. \
+The tunnel's list in /etc/cloudflared/config.yml sends both paths to their servers.
+"""
+BY_ADDRESS = """\
+Way in: tailnet address. There is no domain, but Tailscale is up (100.64.0.1).
+People on the tailnet open http://100.64.0.1:8000/, and the browser connects to ws://100.64.0.1:6002/terminal/ws and \
+ws://100.64.0.1:6001/app/. Docker publishes these ports; the firewall keeps them to the tailnet and whom you trust.
+"""
+BY_SERVE = f"""\
+Way in: tailscale serve. There is no other domain, but tailscaled carries Coolify's page as https://{NAME} (tailscale serve).
+People on the tailnet open https://{NAME}/, and the browser connects to wss://{NAME}/terminal/ws and wss://{NAME}/app/. \
+tailscaled leads to the page, and the nginx in the container coolify carries both paths.
+"""
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tailscale", "lines"),
+    [("https", TAILSCALE, BY_TUNNEL), (None, TAILSCALE, BY_ADDRESS), (None, serving(), BY_SERVE)],
+)
+def test_the_plan_in_words(scheme: str | None, tailscale: Any, lines: str) -> None:
+    assert _access.plan(host(scheme=scheme), tailscale)["words"] == lines.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("info", "choices", "word"),
+    [
+        # Field case P1: what the page was taken for is said.
+        (
+            host(scheme="http"),
+            {},
+            "Coolify's own URL begins with http://; pages are taken to be https, since TLS ends at the tunnel.",
+        ),
+        (host(scheme="http", tunnel=False), {"scheme": "https"}, "as you chose."),
+        (host(tunnel=False), {}, "Traefik carries both paths."),
+        (host(tunnel=False, proxy="caddy"), {}, "Coolify's Caddy carries both paths."),
+        (host(tunnel=False, proxy="none"), {}, "The nginx in the container coolify carries both paths."),
+        (
+            host(tunnel=False, domain=None),
+            {"domain": DOMAIN, "tunnel_id": "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"},
+            "kept by Cloudflare",
+        ),
+        (
+            host(),
+            {"states": {"tunnel": "absent"}},
+            "A tunnel is in front, and the nginx in the container",
+        ),
+        (host(), {"extra_domains": ["panel.example.org"]}, "People open https://panel.example.org/"),
+        (host(), {"access": "dual"}, "Way in: domain and tailnet address."),
+        (host(), {"state": "absent", "domain": "https://wrong/"}, "No way in is wanted."),
+        # Field case P2: nobody was told.
+        (
+            host(scheme=None, addresses={**EVERYWHERE, "http": ["127.0.0.1"]}),
+            {},
+            "But port 8000 is bound to 127.0.0.1, where the tailnet does not reach. Bind them to the tailnet address",
+        ),
+        (
+            host(env_file={"path": "/x", "exists": True, "variables": {"PUSHER_HOST": "old.example", "PUSHER_PORT": "6001"}}),
+            {"states": {"pusher": "absent"}},
+            "wss://old.example:6001/app/",
+        ),
+    ],
+)
+def test_what_the_words_say(info: Any, choices: Any, word: str) -> None:
+    assert word in "\n".join(_access.plan(info, TAILSCALE, **choices)["words"])
