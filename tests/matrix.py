@@ -18,10 +18,10 @@ import typing as t
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "tests")]  # each has a conftest: the lab is in the first
+sys.path[:0] = [str(ROOT / "molecule" / "shared"), str(ROOT / "tests")]
 
-import conftest as e2e  # noqa: E402
 import cores  # noqa: E402
+import lab_client  # noqa: E402
 import run as stages  # noqa: E402
 
 COLUMNS = ("ansible-core", "Python", "unit tests", "sanity", "site.yml", "again", "verify.yml", "remove.yml")
@@ -57,7 +57,7 @@ def sanity(commands: Path, python: str) -> str:
     return "ok" if done.returncode == 0 else "FAILED"
 
 
-def played(lab: e2e.Lab, playbook: str, commands: Path, *, changes: bool | None = None, **variables: object) -> str:
+def played(lab: lab_client.Lab, playbook: str, commands: Path, *, changes: bool | None = None, **variables: object) -> str:
     """Run a playbook; with ``changes`` False a change is a failure."""
     run = lab.play(f"playbooks/{playbook}", commands=commands, **variables)
     changed = run.stats.get(lab.host, {}).get("changed", 0)
@@ -67,7 +67,7 @@ def played(lab: e2e.Lab, playbook: str, commands: Path, *, changes: bool | None 
     return "ok" if changes is None else f"changed={changed}"
 
 
-def row(lab: e2e.Lab, line: str) -> t.Sequence[str]:
+def row(lab: lab_client.Lab, line: str) -> t.Sequence[str]:
     commands = cores.ensure(line)
     if commands is None:
         return (cores.CORES[line][0], "none here", *["not run"] * (len(COLUMNS) - 2))
@@ -90,7 +90,7 @@ def table(rows: t.Sequence[t.Sequence[str]]) -> str:
     return "\n".join("| {} |".format(" | ".join(line)) for line in lines)
 
 
-def written(lab: e2e.Lab, text: str) -> None:
+def written(lab: lab_client.Lab, text: str) -> None:
     """Put the table into the page, with when and where it was made."""
     system = lab.shell('. /etc/os-release; echo "$PRETTY_NAME"').strip()
     image = lab.shell("docker inspect --format '{{.Config.Image}}' coolify").strip()
@@ -104,7 +104,7 @@ def main() -> int:
     parser.add_argument("--prefix", default="matrix", help="which lab (default: matrix)")
     parser.add_argument("--keep", action="store_true", help="leave the lab up")
     options = parser.parse_args()
-    lab = e2e.Lab(options.prefix)
+    lab = lab_client.Lab(options.prefix)
     lab.up()
     rows = []
     try:

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 import yaml
-from conftest import BIN, ROOT
+from lab_client import BIN, ROOT
 
 URL = yaml.safe_load((ROOT / "galaxy.yml").read_text())["repository"]
 

@@ -12,10 +12,10 @@ import typing as t
 
 import pytest
 from compare_snapshots import differences
-from conftest import Browsing
 from coolify_host import PORT, CoolifyHost
 from coolify_sockets import Watch
 from diagnosis_faults import SEPARATE
+from lab_client import Browsing
 from test_every_diagnosis import expect_each_where_it_is
 
 OLD, MIDDLE, NEW = "4.3.24", "4.4.6", "4.7.6"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import run as stages
-from conftest import BIN, ROOT
+from lab_client import BIN, ROOT
 
 PLAY = [
     {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from browser_session import QUIET
-from conftest import BIN, ROOT
+from lab_client import BIN, ROOT
 from playwright.sync_api import Browser, sync_playwright
 
 sys.path[:0] = [str(ROOT / "tests" / "unit" / "plugins" / "plugin_utils"), str(ROOT / ".collections")]

@@ -10,7 +10,7 @@ import json
 
 import pytest
 import trustme
-from conftest import ROOT
+from lab_client import ROOT
 
 CERTIFICATES = "/var/lib/tailscale/certs"
 DYNAMIC = "/data/coolify/proxy/dynamic"

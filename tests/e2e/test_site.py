@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from compare_snapshots import differences
-from conftest import Browsing
 from coolify_host import CoolifyHost
+from lab_client import Browsing
 
 DUAL = {"coolify_access": "dual"}
 # Longer than what keeps a socket alive is apart, and than the stock time-outs of a proxy in `make test-all`.

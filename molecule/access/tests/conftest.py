@@ -1,0 +1,8 @@
+"""The scenario's hosts, in both layouts."""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[3] / folder) for folder in ("tests", "molecule/shared")]
+
+from ways import coolify, lab, version  # noqa: E402, F401

@@ -1,0 +1,70 @@
+"""What the scenarios ask of every way in: whom it promises to let in comes in, a stranger does not, and all is given back."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+
+import pytest
+from compare_snapshots import differences
+from coolify_host import CoolifyHost
+from lab_client import ROOT, Browsing, Lab, Run
+
+#: A version of each layout.
+LAYOUTS = {"4.3.24": "separate", "4.7.6": "bundled"}
+
+
+@pytest.fixture(scope="session", params=os.environ.get("LAB_HOSTS", "").split())
+def lab(request) -> Lab:
+    return Lab(os.environ.get("LAB_PREFIX") or "molecule", request.param)
+
+
+@pytest.fixture(scope="session")
+def coolify(lab) -> CoolifyHost:
+    return CoolifyHost(lab.host)
+
+
+@pytest.fixture(scope="module", params=LAYOUTS)
+def version(request, lab, coolify) -> t.Iterator[str]:
+    """The host at this version of Coolify, untreated before and after."""
+    if coolify.inspect()["Config"]["Image"].rpartition(":")[2] != request.param:
+        coolify.upgrade(request.param)
+    before = lab.snapshot()
+    yield request.param
+    assert lab.play("playbooks/remove.yml").code == 0
+    assert differences(before, lab.snapshot()) == []
+
+
+def treated(lab: Lab, **variables: object) -> Run:
+    """The run of site.yml that found every hop of the plan as it should be."""
+    run, found = lab.diagnoses("playbooks/site.yml", **variables)
+    assert (run.code, found) == (0, {lab.host: set()}), run.text
+    return run
+
+
+def let_in(lab: Lab, name: str, *people: tuple[str, str]) -> None:
+    """All at once, each by a side and a domain (empty: the instance's): a terminal typed into, an event received."""
+    opened = {f"{name}-{side}{domain}": Browsing(lab, side, f"{name}-{side}{domain}", domain=domain) for side, domain in people}
+    for one, browser in opened.items():
+        seen = browser.ended()
+        assert "error" not in seen, seen
+        assert (seen["answer"], seen["event"]) == ("42", f"hello-{one}")
+
+
+def kept_out(lab: Lab, name: str) -> None:
+    """The public side has no way to the two ports, nor to a terminal by the page's own port."""
+    variables = lab.variables()
+    public = answered(lab, f"{lab.prefix}-outside", variables["ansible_host"], variables["lab_address6"])
+    assert list(public.values()) == [False] * 4, public
+    stranger = Browsing(lab, "stranger", f"{name}-stranger", "--timeout", "4").ended()
+    assert "error" in stranger
+    assert "terminal" not in stranger
+
+
+def answered(lab: Lab, machine: str, *addresses: str) -> dict[str, bool]:
+    """Whether each of the two ports answers that machine, at each of these addresses of the host."""
+    ports = [(address, port) for address in addresses for port in (6001, 6002)]
+    targets = [{"key": f"{address} {port}", "source": None, "host": address, "port": port} for address, port in ports]
+    attempt = (ROOT / "molecule" / "firewall" / "attempt.py").read_text()
+    return json.loads(lab.run(machine, "python3", "-c", attempt, json.dumps(targets)))
