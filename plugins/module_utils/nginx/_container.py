@@ -155,9 +155,11 @@ def read(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_
     if any(mount.get("Destination") == path for mount in inspected.get("Mounts") or []):
         raise NginxError(f"{path} is mounted into the container from elsewhere; remove that mount, or add the routes there")
     files = engine.read_tree(container, ROOT)
-    state = inspected["State"]
-    running = bool(state["Running"]) and not state.get("Restarting") and not state.get("Paused")
+    running = _runs(inspected)
     template = path + TEMPLATE
+    if not running and path in files and template in files:
+        # Rendered while it was read: the engine keeps who asks for files waiting from the order to start until it runs.
+        running = _runs(engine.inspect(container) or inspected)
     if path not in files and template in files:
         if running:
             raise NotRendered(f"the container has started, and has not rendered {path} from its template yet")
@@ -167,6 +169,11 @@ def read(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_
         raise NginxError(f"the container has no regular file {path}; is this a Coolify image of 4.0.0-beta.426 or later?")
     texts = {name: file.data.decode("latin-1") for name, file in files.items()}
     return Snapshot(container, running, path, files[path], texts)
+
+
+def _runs(inspected: dict[str, t.Any]) -> bool:
+    state = inspected["State"]
+    return bool(state["Running"]) and not state.get("Restarting") and not state.get("Paused")
 
 
 def template_of(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_conf.PATH) -> Snapshot | None:

@@ -167,6 +167,18 @@ def test_a_container_that_is_about_to_render_is_asked_again(engine, container):
         container_nginx.read(engine, container.inspected, str(container.http_conf))
 
 
+def test_a_container_that_was_started_while_it_was_read_is_one_that_runs(engine, container):
+    """The engine lets nobody at the files from the order to start until the container runs, and renders."""
+    container.unrender()
+    container.state = "created"
+    before = container.inspected
+    container.state = "running"
+    container.http_conf.touch()
+    snapshot = container_nginx.read(engine, before, str(container.http_conf))
+    assert snapshot.running
+    assert container_nginx.is_unrendered(snapshot)
+
+
 def test_the_template_beside_a_rendered_file_can_be_given_back(engine, container):
     assert container_nginx.template_of(engine, container.inspected, str(container.http_conf)) is None
     container.template.write_text(TREATED)
