@@ -24,7 +24,8 @@ PLAY = """
     - ansible.builtin.set_fact:
         coolify_access_plan:
           tunnel:
-            {wanted: false, give_back: false, by_hand: false, path: null, remote: "{{ remote | default('present') }}",
+            {wanted: false, give_back: false, by_hand: "{{ remote | default('present') == '' }}", path: null,
+             remote: "{{ remote | default('present') }}",
              hostname: "{{ inventory_hostname }}", rules: [{path: ^/terminal/ws$, service: "http://127.0.0.1:6002"},
              {path: ^/apps?/, service: "http://127.0.0.1:6001"}],
              extra_hostnames: "{{ extra | default([]) }}",
@@ -118,6 +119,17 @@ def test_without_a_token_it_is_said_what_to_enter(play):
         assert "Subdomain coolify, Domain example.com, Path ^/terminal/ws$, Type HTTP, URL 127.0.0.1:6002" in output
         assert "set coolify_tunnel_account_id and coolify_tunnel_api_token as well" in output
         assert output.index("URL 127.0.0.1:6002") < output.index("URL 127.0.0.1:6001")
+
+
+def test_where_nothing_is_set_it_is_also_said_how_the_api_does_it(play):
+    with Api() as api:
+        api_instead = "set coolify_tunnel_id to auto (or to the tunnel's id) and coolify_tunnel_api_token"
+        code, output = play(api, hosts=[NAME], remote="")
+        assert code == 0, output
+        assert api.asked == []
+        assert "URL 127.0.0.1:6002" in output
+        assert api_instead in output
+        assert api_instead not in play(api, hosts=[NAME], remote="", coolify_tunnel_manage=False)[1]
 
 
 def test_a_name_that_is_not_published_is_said(play):
