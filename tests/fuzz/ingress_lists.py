@@ -1,6 +1,7 @@
 """Random ingress lists in random spellings: are both paths routed, and is every other answer as before?
 
-PyYAML says what the file means, and a matcher of a few lines, apart from the collection's, says who answers.
+Each is edited as a file, and as the list that Cloudflare keeps. PyYAML says what the file means, and a matcher of a few lines,
+apart from the collection's, says who answers.
 
     python tests/fuzz/ingress_lists.py --lists 20000 --seed 1
 """
@@ -8,6 +9,7 @@ PyYAML says what the file means, and a matcher of a few lines, apart from the co
 from __future__ import annotations
 
 import argparse
+import copy
 import random
 import re
 import sys
@@ -19,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import conftest  # noqa: F401 - makes the collection importable
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress  # isort: skip
-from ansible_collections.selfhosted.coolify.plugins.plugin_utils import tunnel_list  # isort: skip
+from ansible_collections.selfhosted.coolify.plugins.plugin_utils import tunnel_list, tunnel_remote  # isort: skip
 
 HOST = "coolify.example.com"
 WANTED = [
@@ -49,6 +51,7 @@ PATHS = [
 ]
 SERVICES = ["http://localhost:8000", "http://localhost:80", "http://localhost:6001", "http://127.0.0.1:6002", "unix:/run/a.sock"]
 SERVICES += ["http://coolify-realtime:6001", "http://coolify-realtime:6002", "http_status:404"]
+MARK = re.compile(r"\(\|selfhosted\.coolify(:\S+)?\)$")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -129,6 +132,25 @@ def fault(text):
     return misrouted(before, after, [tuple(rule) for rule, _pages in edit.swallowed])
 
 
+def fault_of_remote(before):
+    """The same of the list as the API gives it, where our mark stands in the path."""
+    items = copy.deepcopy(before)
+    edit = tunnel_remote.edit(items, [(HOST, WANTED)])
+    if items != before or tunnel_remote.without(before) != before:
+        return "a list without anything of ours is changed by the way back"
+    if edit.unpublished:
+        return None if edit.items == before else "edited although the tunnel does not publish the hostname"
+    if tunnel_remote.edit(edit.items, [(HOST, WANTED)]).items != edit.items:
+        return "a second run changes it"
+    if tunnel_remote.without(edit.items) != before:
+        return "the way back gives another list"
+    return misrouted(before, edit.items, [tuple(rule) for rule, _pages in edit.swallowed])
+
+
+def unmarked(rule):
+    return {**rule, "path": MARK.sub("", rule["path"])} if MARK.search(rule.get("path", "")) else rule
+
+
 def misrouted(before, after, swallowed):
     owns = [rule for rule in before if named(rule, HOST) and not rule.get("path")]
     own = next((rule for rule in owns if rule.get("hostname", "").lower() == HOST), owns[0])
@@ -146,7 +168,7 @@ def misrouted(before, after, swallowed):
         return f"narrowed are {swallowed}, mistakes are {mistakes}"
     for host in HOSTS:
         for path in PAGES + ([] if host == HOST else OURS):
-            was, now = first(mended, host, path), first(after, host, path)
+            was, now = first(mended, host, path), unmarked(first(after, host, path))
             if was != now:
                 return f"{host}{path} was answered by {was}, now by {now}"
     return None
@@ -184,7 +206,7 @@ def main() -> int:
     for number in range(options.lists):
         text = drawn(chance, options.seed + number)
         try:
-            found = fault(text)
+            found = fault(text) or fault_of_remote(meant(text))
         except Exception as error:
             found = f"{type(error).__name__}: {error}"
         if found:

@@ -2,6 +2,7 @@
 
 It counts what it is asked, checks the token and the body, raises the version at each change, and fails as it is told:
 each entry of `faults` is for one request, and says what happens instead of an answer or, with `late`, after the change.
+`changed` is called after each change, as Cloudflare tells the connectors.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Api:
     def __init__(self, found=None, source="cloudflare"):
         self.config, self.source, self.version = copy.deepcopy(config() if found is None else found), source, 7
         self.asked, self.faults, self.wrong = [], [], []
-        self.before_read = lambda: None
+        self.before_read = self.changed = lambda: None
         handler = type("Handler", (_Handler,), {"api": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -48,7 +49,11 @@ class Api:
         assert self.wrong == []
 
     def change(self, ingress):
-        self.config, self.version = {**self.config, "ingress": ingress}, self.version + 1
+        self.put({**self.config, "ingress": ingress})
+
+    def put(self, config):
+        self.config, self.version = config, self.version + 1
+        self.changed()
 
     def result(self):
         return {
@@ -79,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
         ingress = body["config"]["ingress"]
         if set(body) != {"config"} or self.headers["Content-Type"] != "application/json" or ingress[-1].get("hostname"):
             self.api.wrong.append(body)
-        self.api.config, self.api.version = body["config"], self.api.version + 1
+        self.api.put(body["config"])
 
     def _answer(self, method, act):
         api = self.api
