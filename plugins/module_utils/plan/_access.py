@@ -90,8 +90,9 @@ def check_host(info: Facts) -> None:
         )
     if not coolify.get("found"):
         raise AccessError(
-            "There is no container named coolify on this host. Install Coolify first, or take the host out of the "
-            "group that coolify_hosts names."
+            "There is no container named coolify on this host. Install Coolify first, or take the host out of the group that "
+            "coolify_hosts names; where `docker ps -a` has it as …_coolify, as Compose leaves it when it is cut, run "
+            "`docker rename …_coolify coolify`."
         )
     env_file = info.get("env_file") or {}
     # Before the version: with its .env away nothing can be read from the container.

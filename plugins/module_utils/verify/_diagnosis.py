@@ -40,7 +40,8 @@ CWT-105 host: Docker does not answer on the host.
 CWT-107 host: Ansible reaches the host, but cannot become root there.
 - Give the sudo password with --ask-become-pass, or let the user use sudo without one.
 CWT-106 host: There is no container coolify on the host.
-- Bring Coolify up with /data/coolify/source/upgrade.sh, or take the host out of the group.
+- Where `docker ps -a` has it as …_coolify, as Compose leaves it when it is cut, run `docker rename …_coolify coolify`. Else
+  bring Coolify up with /data/coolify/source/upgrade.sh, or take the host out of the group.
 CWT-111 app: The container coolify is not running.
 - Read `docker logs coolify`; start it with /data/coolify/source/upgrade.sh or `docker start coolify`.
 CWT-112 app: The container coolify runs, but its health check fails.
