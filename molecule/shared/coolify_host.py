@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import time
@@ -52,6 +53,13 @@ class CoolifyHost:
         outputs = (self.shell(script) for _attempt in range(10))
         return next((output for output in outputs if output.strip()), "")
 
+    def told(self, script: str) -> t.Any:
+        """The JSON that a short script always has, likewise: sometimes only the beginning is lost."""
+        for _attempt in range(9):
+            with contextlib.suppress(ValueError):
+                return json.loads(self.shell(script))
+        return json.loads(self.shell(script))
+
     def python(self, source: str, *arguments: object) -> str:
         """A Python program, run by the host's own Python."""
         return self.shell(shlex.join(["python3", "-c", source, *map(str, arguments)]))
@@ -68,7 +76,7 @@ class CoolifyHost:
 
     def state(self) -> dict[str, t.Any]:
         """The agent's state file."""
-        return json.loads(self.ask("cat /run/coolify-websocket/state.json"))
+        return dict(self.told("cat /run/coolify-websocket/state.json"))
 
     def agent_pid(self) -> int:
         return int(self.ask(f"systemctl show -p MainPID --value {UNIT}"))
@@ -86,7 +94,7 @@ class CoolifyHost:
     # The containers.
 
     def inspect(self, container: str = "coolify") -> dict[str, t.Any]:
-        return json.loads(self.ask(f"docker inspect {container}"))[0]
+        return dict(self.told(f"docker inspect {container}")[0])
 
     def http_conf(self) -> str:
         return self.shell(f"docker exec coolify cat {HTTP_CONF}")
