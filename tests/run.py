@@ -28,17 +28,23 @@ BIN = ROOT / ".venv" / "bin"
 LOGS = ROOT / ".cache" / "logs"
 PYTHON = str(BIN / "python")
 LAB = [PYTHON, "molecule/shared/lab"]
-# The labs that the tests make; one of somebody's own (the demo's) is not theirs to take down.
-LAB_PREFIXES = ("molecule", "e2e")
+# Their probes and time limits want the machine for themselves. The other stages with a lab go two at a time.
+ALONE = ("firewall", "self-heal")
+# The end-to-end tests by the lab that they share; what is named in neither list fails the run.
+E2E = {
+    "e2e-hosts": ("layouts", "nginx_by_hand", "packages", "unfit_hosts"),
+    "e2e-people": ("ansible_cores", "broadcast", "collection", "every_diagnosis", "report", "serve", "site", "terminal"),
+}
 SYSTEMS = ("bullseye", "bookworm", "trixie")
 OLDEST_PYTHON = "3.8"
 STARTED = time.monotonic()
+RUNNING: set[subprocess.Popen[bytes]] = set()
 HEARTBEAT_SECONDS = 30.0
 
 
 @dataclass
 class Stage:
-    """One command, or a short list of them, how its tests are counted, and whether it boots a lab."""
+    """One command, or a short list of them, how its tests are counted, and the prefix of the lab that it boots."""
 
     name: str
     commands: list[list[str]]
@@ -46,7 +52,8 @@ class Stage:
     environment: dict[str, str] = field(default_factory=dict)
     cwd: Path = ROOT
     prepare: t.Callable[[], None] | None = None
-    lab: bool = False
+    lab: str = ""
+    alone: bool = False
 
 
 def say(text: str) -> None:
@@ -62,6 +69,8 @@ def last_line(log: Path) -> str:
 
 def run_command(command: list[str], log: Path, stage: Stage) -> int:
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1", **stage.environment}
+    if stage.lab:
+        environment["LAB_PREFIX"] = stage.lab
     with log.open("a") as out:
         out.write(f"$ {' '.join(command)}\n")
         out.flush()
@@ -69,16 +78,22 @@ def run_command(command: list[str], log: Path, stage: Stage) -> int:
             command, cwd=stage.cwd, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        RUNNING.add(process)
         try:
             while True:
                 try:
                     return process.wait(timeout=HEARTBEAT_SECONDS)
                 except subprocess.TimeoutExpired:
                     say(f"  … {stage.name}: {last_line(log)}")
-        except BaseException:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-            raise
+        finally:
+            RUNNING.discard(process)
+
+
+def cut(number: int, _frame: t.Any) -> None:
+    """Ends what the stages began; they wait for it in threads of their own, and no further one begins."""
+    for process in list(RUNNING):
+        os.killpg(process.pid, signal.SIGTERM)
+    sys.exit(128 + number)
 
 
 def counted(report: Path) -> tuple[int, int]:
@@ -233,19 +248,19 @@ def scenario_names() -> list[str]:
 
 
 def lab_stages(every_system: bool) -> list[Stage]:
-    stages = [Stage("images", [[*LAB, "build", "--system", *SYSTEMS]])]
+    unknown = {path.stem[len("test_") :] for path in ROOT.glob("tests/e2e/test_*.py")} ^ set(itertools.chain(*E2E.values()))
+    if unknown:
+        sys.exit(f"E2E in tests/run.py and the files of tests/e2e differ in {', '.join(sorted(unknown))}")
+    stages = []
+    modes = {"LAB_MODES": "domain tailscale dual", "LAB_DIAGNOSES": "all", "LAB_IDLE_SECONDS": "180"} if every_system else {}
+    for name, files in E2E.items():
+        paths = [f"tests/e2e/test_{file}.py" for file in files]
+        stages.append(Stage(name, [[PYTHON, "-m", "pytest", "-x", "-v", *paths]], junit=True, environment=modes, lab=name))
     for name in scenario_names():
         systems = SYSTEMS if every_system or name == "default" else SYSTEMS[-1:]
-        stages.append(
-            Stage(
-                f"molecule-{name}",
-                [[str(BIN / "molecule"), "test", "-s", name]],
-                environment={"LAB_SYSTEMS": " ".join(systems), "ANSIBLE_FORCE_COLOR": "0"},
-                lab=True,
-            )
-        )
-    modes = {"LAB_MODES": "domain tailscale dual", "LAB_DIAGNOSES": "all", "LAB_IDLE_SECONDS": "180"} if every_system else {}
-    stages.append(Stage("e2e", [[PYTHON, "-m", "pytest", "-x", "-v", "tests/e2e"]], junit=True, environment=modes, lab=True))
+        environment = {"LAB_SYSTEMS": " ".join(systems), "ANSIBLE_FORCE_COLOR": "0"}
+        commands = [[str(BIN / "molecule"), "test", "-s", name]]
+        stages.append(Stage(f"molecule-{name}", commands, environment=environment, lab=name, alone=name in ALONE))
     return stages
 
 
@@ -256,23 +271,29 @@ def main() -> int:
     arguments = parser.parse_args()
     LOGS.mkdir(parents=True, exist_ok=True)
     # What a stage began is ended, and its lab is tidied away, by whatever it is cut.
-    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, cut)
+    signal.signal(signal.SIGINT, cut)
     stages = fast_stages()
     if arguments.extent != "fast":
-        stages = [*stages, *oldest_python_stages(), sanity_stage(), *lab_stages(arguments.extent == "all")]
+        images = Stage("images", [[*LAB, "build", "--system", *SYSTEMS]])
+        stages = [*stages, *oldest_python_stages(), sanity_stage(), images, *lab_stages(arguments.extent == "all")]
     if arguments.only:
         stages = [stage for stage in stages if stage.name in arguments.only]
     passed = failed = 0
     try:
         # What boots no lab goes beside each other: the images mostly wait for the network, and one of the others for the rest.
         without_lab = sorted((stage for stage in stages if not stage.lab), key=lambda stage: stage.name != "images")
-        with ThreadPoolExecutor(max_workers=3) as pool:
-            results = list(pool.map(run_stage, without_lab))
-        for result in itertools.chain(results, map(run_stage, [stage for stage in stages if stage.lab])):
-            passed, failed = passed + result[0], failed + result[1]
+        alone = [stage for stage in stages if stage.alone]
+        beside = [stage for stage in stages if stage.lab and not stage.alone]
+        for some, workers in ((without_lab, 3), (alone, 1), (beside, 2)):
+            with ThreadPoolExecutor(max_workers=workers) as pool:
+                results = list(pool.map(run_stage, some))
+            passed, failed = passed + sum(one[0] for one in results), failed + sum(one[1] for one in results)
     finally:
-        if any(stage.lab or stage.name == "images" for stage in stages):
-            failed += run_stage(Stage("tidy", [[*LAB, "down", "--prefix", prefix] for prefix in LAB_PREFIXES]))[1]
+        # The labs that the stages made; one of somebody's own (the demo's) is not theirs to take down.
+        prefixes = [stage.lab for stage in stages if stage.lab]
+        if prefixes or any(stage.name == "images" for stage in stages):
+            failed += run_stage(Stage("tidy", [[*LAB, "down", "--prefix", prefix] for prefix in prefixes or ["e2e-hosts"]]))[1]
     say(f"{len(stages)} stages")
     print(f"{passed} passed, {failed} failed", flush=True)
     return int(failed > 0 or passed == 0)
