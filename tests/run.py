@@ -252,13 +252,13 @@ def lab_stages(every_system: bool) -> list[Stage]:
     if unknown:
         sys.exit(f"E2E in tests/run.py and the files of tests/e2e differ in {', '.join(sorted(unknown))}")
     stages = []
-    modes = {"LAB_MODES": "domain tailscale dual", "LAB_DIAGNOSES": "all", "LAB_IDLE_SECONDS": "180"} if every_system else {}
+    modes = {"LAB_MODES": "domain tailscale dual", "LAB_EXTENT": "all", "LAB_IDLE_SECONDS": "180"} if every_system else {}
     for name, files in E2E.items():
         paths = [f"tests/e2e/test_{file}.py" for file in files]
         stages.append(Stage(name, [[PYTHON, "-m", "pytest", "-x", "-v", *paths]], junit=True, environment=modes, lab=name))
     for name in scenario_names():
         systems = SYSTEMS if every_system or name == "default" else SYSTEMS[-1:]
-        environment = {"LAB_SYSTEMS": " ".join(systems), "ANSIBLE_FORCE_COLOR": "0"}
+        environment = {**modes, "LAB_SYSTEMS": " ".join(systems), "ANSIBLE_FORCE_COLOR": "0"}
         commands = [[str(BIN / "molecule"), "test", "-s", name]]
         stages.append(Stage(f"molecule-{name}", commands, environment=environment, lab=name, alone=name in ALONE))
     return stages

@@ -175,7 +175,8 @@ _CHANGED = Round(
             "back $source/.env",
             follows=("CWT-306",),
         ),
-    }
+    },
+    quick=False,
 )
 
 _BY_OTHERS = Round(
@@ -223,7 +224,8 @@ _BY_OTHERS = Round(
             # The name has two addresses now.
             follows=("CWT-512", "CWT-914"),
         ),
-    }
+    },
+    quick=False,
 )
 
 _UNREADABLE = Round(
@@ -314,7 +316,8 @@ _KEYS = Round(
             "docker rm coolify-cloudflared; mv $kept/config.yml $tunnel; systemctl start cloudflared",
             follows=("CWT-329",),
         ),
-    }
+    },
+    quick=False,
 )
 
 _TAILNET = Round(

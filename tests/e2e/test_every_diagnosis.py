@@ -17,7 +17,7 @@ from diagnosis_faults import ROUNDS, TOOLS, Round
 
 DUAL = {"coolify_access": "dual"}
 # `make test` has those that take seconds, `make test-all` all.
-EXTENT = os.environ.get("LAB_DIAGNOSES", "quick")
+EXTENT = os.environ.get("LAB_EXTENT", "quick")
 
 
 @pytest.fixture(scope="module")
