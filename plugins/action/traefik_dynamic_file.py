@@ -25,6 +25,6 @@ class ActionModule(ActionBase):
         if "neighbours" in result:
             result["broken"] = yaml_text.broken(result.pop("neighbours"))
             result.setdefault("warnings", []).extend(
-                "Traefik loads no change while {path} is not valid YAML: {error}".format(**each) for each in result["broken"]
+                "Traefik loads no change while it cannot read {path}: {error}".format(**each) for each in result["broken"]
             )
         return result

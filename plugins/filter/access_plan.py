@@ -6,14 +6,28 @@ from __future__ import annotations
 
 import typing as t
 
+import yaml
+
 from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access, _domain
 
+Json = t.Mapping[str, t.Any]
+_HEADER = "# Managed by the Ansible collection selfhosted.coolify; what is changed here is changed back by its next run.\n"
 
-def access_plan(info: t.Mapping[str, t.Any], tailscale: t.Mapping[str, t.Any], **choices: t.Any) -> dict[str, t.Any]:
+
+def _traefik(info: Json, hop: Json) -> dict[str, t.Any]:
+    """The hop with the file's text, which needs a YAML library, and whether the look has shown it in place already."""
+    content = _HEADER + yaml.safe_dump(hop["document"], sort_keys=False) if hop["wanted"] else None
+    seen = (info.get("managed") or {}).get("traefik") or {}
+    settled = hop["wanted"] and seen.get("content") == content and not (seen.get("cut") or seen.get("broken"))
+    return {**hop, "content": content, "settled": settled}
+
+
+def access_plan(info: Json, tailscale: Json, **choices: t.Any) -> dict[str, t.Any]:
     try:
-        return {"refusal": "", **_access.plan(info, tailscale.get("tailscale", tailscale), **choices)}
+        plan = _access.plan(info, tailscale.get("tailscale", tailscale), **choices)
     except _domain.AccessError as error:
         return {"refusal": str(error)}
+    return {"refusal": "", **plan, "traefik": _traefik(info, plan["traefik"])}
 
 
 class FilterModule:

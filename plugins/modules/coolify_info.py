@@ -211,8 +211,8 @@ managed:
       description:
         - Traefik's file. C(path), C(present), C(content), whether what was there before is C(kept), and whether a change was
           C(cut) before its end.
-        - C(broken) are the other files in its folder that are not valid YAML, each with C(path) and C(error). Traefik loads no
-          change while there is one.
+        - C(broken) are the other files in its folder that cannot be read as YAML, each with C(path) and C(error). Traefik
+          loads no change while there is one.
       type: dict
     firewall:
       description:

@@ -16,7 +16,7 @@ description:
     ignores, and gets its own name in one step when it is complete.
   - A file of the same name that was there before is remembered, and comes back with O(state=absent). One that this module
     never wrote is left alone then.
-  - Says which other files in the folder are not valid YAML, and leaves them alone.
+  - Says which other files in the folder cannot be read as YAML, and leaves them alone.
 extends_documentation_fragment:
   - selfhosted.coolify.attributes
   - selfhosted.coolify.attributes.kept
@@ -68,13 +68,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 broken:
-  description: Other files in the folder that are not valid YAML, and so keep Traefik from loading any change.
+  description: Other files in the folder that cannot be read as YAML, and so keep Traefik from loading any change.
   returned: success
   type: list
   elements: dict
   contains:
     path: {type: str, description: The file.}
-    error: {type: str, description: "What is wrong, with line and column."}
+    error: {type: str, description: "What is wrong, with line and column, or why the file cannot be opened."}
   sample:
     - path: /data/coolify/proxy/dynamic/custom.yaml
       error: found unexpected end of stream (line 5, column 1)

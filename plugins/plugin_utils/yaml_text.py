@@ -47,6 +47,6 @@ def problem(text: str) -> str | None:
 
 
 def broken(files: t.Iterable[t.Mapping[str, str]]) -> list[dict[str, str]]:
-    """`path` and `error` of those files (`path`, `text`) that are not valid YAML."""
-    judged = [(file["path"], problem(file["text"])) for file in files]
+    """`path` and `error` of those files (`path`, and `text` or why there is none: `error`) that cannot be read as YAML."""
+    judged = [(file["path"], file.get("error") or problem(file["text"])) for file in files]
     return [{"path": path, "error": error} for path, error in judged if error]

@@ -6,7 +6,6 @@ See https://doc.traefik.io/traefik/routing/routers/.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import typing as t
@@ -58,12 +57,18 @@ def document(hosts: t.Sequence[str], entrypoints: t.Sequence[str]) -> dict[str, 
 
 
 def neighbours(path: str) -> list[dict[str, str]]:
-    """Path and text of each other file beside ours that Traefik reads too; one that cannot be read is left out."""
+    """Path and text of each other file beside ours that Traefik reads too, or the error of one that cannot be read."""
     folder = os.path.dirname(path)
     found = []
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
         neighbour = os.path.join(folder, name)
-        if neighbour != path and name.endswith((".yaml", ".yml")) and os.path.isfile(neighbour):
-            with contextlib.suppress(OSError), open(neighbour, encoding="utf-8", errors="replace") as source:
-                found.append({"path": neighbour, "text": source.read()})
+        if neighbour == path or not name.endswith((".yaml", ".yml")):
+            continue
+        # A link to nothing is read by Traefik too, and stops it; a folder or a pipe is not a file that anybody reads.
+        if os.path.isfile(neighbour) or not os.path.exists(neighbour):
+            try:
+                with open(neighbour, encoding="utf-8", errors="replace") as source:
+                    found.append({"path": neighbour, "text": source.read()})
+            except OSError as problem:
+                found.append({"path": neighbour, "error": str(problem.strerror)})
     return found

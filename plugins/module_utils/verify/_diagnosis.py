@@ -77,7 +77,7 @@ CWT-203 nginx: A location of somebody else's takes a WebSocket path, and does no
 CWT-204 nginx: http.conf in the container cannot be read, or cannot be understood.
 - Run `docker exec coolify nginx -t`, and mend what it names; a new container brings a fresh file.
 CWT-211 nginx: nginx answers the WebSocket path with a page of Coolify's: the route is not in the configuration it runs with.
-- Run selfhosted.coolify.site; if the hop's state is fine, `docker exec coolify nginx -s reload`.
+- Run selfhosted.coolify.site, which lets nginx load the file, or `docker exec coolify nginx -s reload`.
 CWT-212 nginx: nginx has the route, but cannot reach the server behind it.
 - See the hop realtime; all of Coolify's containers must be in the network coolify (`docker network inspect coolify`).
 
@@ -155,7 +155,8 @@ CWT-504 traefik: The proxy is not running.
 - Start it in Coolify (Servers, Proxy), and read `docker logs coolify-proxy`.
 CWT-505 traefik: Traefik is older than 3.1, and does not know the rules.
 - Update the proxy in Coolify (Servers, Proxy).
-CWT-506 traefik: Another file in the proxy's dynamic folder is not valid YAML: Traefik loads no change, and at its start nothing.
+CWT-506 traefik: Another file in the proxy's dynamic folder cannot be read as YAML: Traefik loads no change,
+    and at its start nothing.
 - Mend that file, or give it a name that does not end in .yaml or .yml.
 CWT-511 traefik: The proxy does not route the WebSocket path at this entry point.
 - Read `docker logs coolify-proxy`: a broken file of any name in its dynamic folder stops all later changes.

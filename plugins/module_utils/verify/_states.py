@@ -170,7 +170,7 @@ def _proxy(found: Rows, plan: Json, info: Json, document: t.Any) -> None:
     if not plan["traefik"]["wanted"]:
         return
     for neighbour in ours.get("broken", []):
-        found.bad("CWT-506", neighbour["path"], "not YAML", neighbour["error"])
+        found.bad("CWT-506", neighbour["path"], "unreadable", neighbour["error"])
     if _access.traefik_refusal(info):
         found.bad("CWT-505", "coolify-proxy", str(proxy["version"]))
     if not ours["present"]:
@@ -245,6 +245,8 @@ def _nginx(found: Rows, plan: Json, info: Json) -> None:
     elif strangers:
         places = ["{location} in {file}:{line}".format(**location) for location in strangers]
         found.bad("CWT-203", thing, "foreign route", "; ".join(places))
+    elif nginx["current"] and nginx.get("loaded") is False:
+        found.bad("CWT-211", thing, "not loaded")
     elif nginx["current"]:
         found.good("nginx", thing, "routes as planned")
     elif nginx["present"]:

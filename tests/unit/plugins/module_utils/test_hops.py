@@ -323,6 +323,12 @@ def test_symptom_at_a_known_hop(hop: str, url: str, symptom: str, identifier: st
     assert [(row["hop"], row["from"], row["id"]) for row in found] == [(hop, "lab-peer", identifier)]
 
 
+def test_a_file_that_nginx_has_not_loaded_is_not_as_planned() -> None:
+    info, plan = host("treated")
+    info["managed"]["nginx"]["loaded"] = False
+    assert [(hop, identifier) for hop, identifier in faults(info, plan) if hop == "nginx"] == [("nginx", "CWT-211")]
+
+
 def test_machine_that_cannot_be_looked_from_is_a_row() -> None:
     info, plan = host("treated")
     found = rows_of(info, plan, [{"item": "lab-outside", "msg": "ssh:\n  no route", "unreachable": True}])

@@ -43,3 +43,17 @@ def test_no_host_carries_rule_syntax(host):
 def test_only_coolify_s_entry_points(entrypoints):
     with pytest.raises(ValueError, match="coolify_traefik_entrypoints"):
         _traefik.document(["a.b"], entrypoints)
+
+
+def test_each_neighbour_that_traefik_reads_is_read_or_said_why_not(tmp_path):
+    """As Traefik's file provider goes through a folder, pkg/provider/file/file.go at v3.1: a link to nothing stops it."""
+    (tmp_path / "ours.yaml").write_text("ours: 1")
+    (tmp_path / "theirs.yml").write_text("theirs: 1")
+    (tmp_path / "notes.txt").write_text("[")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "lost.yaml").symlink_to(tmp_path / "nowhere")
+    assert _traefik.neighbours(str(tmp_path / "ours.yaml")) == [
+        {"path": str(tmp_path / "lost.yaml"), "error": "No such file or directory"},
+        {"path": str(tmp_path / "theirs.yml"), "text": "theirs: 1"},
+    ]
+    assert _traefik.neighbours(str(tmp_path / "none" / "ours.yaml")) == []

@@ -97,12 +97,16 @@ def test_a_host_that_cannot_be_looked_at(monkeypatch):
     assert run(coolify_info, {}, lambda **_arguments: {"failed": True, "msg": "m"}, monkeypatch) == {"failed": True, "msg": "m"}
 
 
+LOST = {"path": "/lost", "error": "No such file or directory"}
+
+
 def test_what_traefik_cannot_read_is_not_sent_and_a_neighbour_is_named_without_its_text(monkeypatch):
     def execute(**_arguments):
-        return {"changed": True, "neighbours": [{"path": "/n", "text": "sesame: ["}, {"path": "/o", "text": "a: 1"}]}
+        return {"changed": True, "neighbours": [{"path": "/n", "text": "sesame: ["}, {"path": "/o", "text": "a: 1"}, LOST]}
 
     assert "so it was not written" in run(traefik_dynamic_file, {"content": "a: ["}, None, monkeypatch)["msg"]
     result = run(traefik_dynamic_file, {"content": "a: 1"}, execute, monkeypatch)
-    assert [entry["path"] for entry in result["broken"]] == ["/n"]
-    assert "/n is not valid YAML" in result["warnings"][0]
+    assert [entry["path"] for entry in result["broken"]] == ["/n", "/lost"]
+    assert "cannot read /n: " in result["warnings"][0]
+    assert result["warnings"][1].endswith("cannot read /lost: No such file or directory")
     assert "sesame" not in json.dumps(result)
