@@ -146,13 +146,6 @@ class Lab:
         """Lets Coolify's backend publish an event to who listens on the page."""
         self.run(self.host, "docker", "exec", "coolify", "php", "artisan", "lab:broadcast", "lab", "greeting", event)
 
-    def browse_from(self, side: str, name: str, *options: str) -> dict[str, t.Any]:
-        """What a browser saw that types 6*7 and receives an event that Coolify's backend publishes.
-
-        It comes from a side that people come in by (see `way_in`).
-        """
-        return Browsing(self, side, name, *options).ended()
-
     def way_in(self, side: str, domain: str = "") -> tuple[str, list[str]]:
         """The machine on this side, and what its browser is told to open.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import typing as t
 
 import pytest
@@ -37,16 +38,19 @@ def version(request, lab, coolify) -> t.Iterator[str]:
     assert [line for line in differences(before, lab.snapshot()) if "/source/.env-20" not in line] == []
 
 
-def treated(lab: Lab, **variables: object) -> Run:
-    """The run of site.yml that found every hop of the plan as it should be."""
-    run, found = lab.diagnoses("playbooks/site.yml", **variables)
+def treated(lab: Lab, playbook: str = "playbooks/site.yml", **variables: object) -> Run:
+    """The run of site.yml, or of verify.yml, that found every hop of the plan as it should be."""
+    run, found = lab.diagnoses(playbook, **variables)
     assert (run.code, found) == (0, {lab.host: set()}), run.text
     return run
 
 
 def let_in(lab: Lab, name: str, *people: tuple[str, str]) -> None:
     """All at once, each by a side and a domain (empty: the instance's): a terminal typed into, an event received."""
-    opened = {f"{name}-{side}{domain}": Browsing(lab, side, f"{name}-{side}{domain}", domain=domain) for side, domain in people}
+    opened = {}
+    for side, domain in people:
+        one = re.sub(r"[^\w.-]+", "-", f"{name}-{side}{domain}")
+        opened[one] = Browsing(lab, side, one, domain=domain)
     for one, browser in opened.items():
         seen = browser.ended()
         assert "error" not in seen, seen

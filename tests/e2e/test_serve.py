@@ -12,6 +12,7 @@ import os
 import pytest
 import trustme
 from lab_client import ROOT
+from ways import let_in, treated
 
 CERTIFICATES = "/var/lib/tailscale/certs"
 # Each kind of what is then written; `make test-all` tries them all.
@@ -51,16 +52,13 @@ def serve(lab, name: str, port: int, https: bool) -> None:
 @pytest.mark.parametrize(("port", "https"), SERVED)
 def test_a_terminal_and_an_event_by_the_served_name(lab, name, port, https):
     serve(lab, name, port, https)
-    run, found = lab.diagnoses("playbooks/site.yml")
-    assert (run.code, found) == (0, {lab.host: set()}), run.text
+    treated(lab)
     url = f"http{'s' * https}://{name}" + ("" if port in (443, 80) else f":{port}")
     report = json.loads((lab.folder / "report.json").read_text())["hosts"][0]
     assert report["plan"]["urls"] == [f"{url}/"]
     looked = [row["url"] for row in report["rows"] if row["from"] == f"{lab.prefix}-peer" and row["hop"] == "tailscale"]
     assert looked == [f"{url}/terminal/ws", f"{url}/app/"]
-    seen = lab.browse_from(f"{url}/", f"served-{port}-{https}")
-    assert "error" not in seen, seen
-    assert (seen["answer"], seen["event"]) == ("42", f"hello-served-{port}-{https}")
+    let_in(lab, f"served-{port}", (f"{url}/", ""))
     again = lab.play("playbooks/site.yml")
     assert (again.code, again.stats[lab.host]["changed"]) == (0, 0), again.changed
 
@@ -73,9 +71,5 @@ def test_the_command_that_people_type(lab, name):
 
 def test_both_by_the_name_and_by_the_address(lab, name):
     serve(lab, name, 443, True)
-    run, found = lab.diagnoses("playbooks/site.yml", coolify_access="dual")
-    assert (run.code, found) == (0, {lab.host: set()}), run.text
-    for side, url in (("name", f"https://{name}/"), ("address", "tailnet")):
-        seen = lab.browse_from(url, f"both-{side}")
-        assert "error" not in seen, seen
-        assert (seen["answer"], seen["event"]) == ("42", f"hello-both-{side}")
+    treated(lab, coolify_access="dual")
+    let_in(lab, "both", (f"https://{name}/", ""), ("tailnet", ""))

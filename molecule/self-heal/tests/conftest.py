@@ -16,7 +16,7 @@ from coolify_host import PORT, CoolifyHost  # noqa: E402
 from coolify_sockets import both_served  # noqa: E402
 
 # Name of each host -> the version of Coolify that it has.
-HOSTS = dict(pair.split("=") for pair in os.environ["LAB_HOSTS"].split())
+HOSTS = dict(zip(os.environ["LAB_HOSTS"].split(), os.environ["LAB_VERSIONS"].split()))
 # What an upgrade takes a host to, and back from.
 OTHER_VERSION = {"4.3.24": "4.3.23", "4.4.6": "4.7.6", "4.7.6": "4.4.6"}
 SEPARATE = [name for name, version in HOSTS.items() if version.startswith("4.3.")]
