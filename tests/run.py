@@ -28,8 +28,9 @@ BIN = ROOT / ".venv" / "bin"
 LOGS = ROOT / ".cache" / "logs"
 PYTHON = str(BIN / "python")
 LAB = [PYTHON, "molecule/shared/lab"]
-# Their probes and time limits want the machine for themselves. The other stages with a lab go two at a time.
-ALONE = ("firewall", "self-heal")
+# Their probes and time limits want some quiet: beside each other, and nothing else. The other stages with a lab mostly wait,
+# for a closed port, a health check, an answer: three at a time keep two processors busy.
+QUIET = ("firewall", "self-heal")
 # The end-to-end tests by the lab that they share; what is named in neither list fails the run.
 E2E = {
     "e2e-hosts": ("layouts", "nginx_by_hand", "packages", "unfit_hosts"),
@@ -53,7 +54,7 @@ class Stage:
     cwd: Path = ROOT
     prepare: t.Callable[[], None] | None = None
     lab: str = ""
-    alone: bool = False
+    quiet: bool = False
 
 
 def say(text: str) -> None:
@@ -260,7 +261,7 @@ def lab_stages(every_system: bool) -> list[Stage]:
         systems = SYSTEMS if every_system or name == "default" else SYSTEMS[-1:]
         environment = {**modes, "LAB_SYSTEMS": " ".join(systems), "ANSIBLE_FORCE_COLOR": "0"}
         commands = [[str(BIN / "molecule"), "test", "-s", name]]
-        stages.append(Stage(f"molecule-{name}", commands, environment=environment, lab=name, alone=name in ALONE))
+        stages.append(Stage(f"molecule-{name}", commands, environment=environment, lab=name, quiet=name in QUIET))
     return stages
 
 
@@ -283,9 +284,9 @@ def main() -> int:
     try:
         # What boots no lab goes beside each other: the images mostly wait for the network, and one of the others for the rest.
         without_lab = sorted((stage for stage in stages if not stage.lab), key=lambda stage: stage.name != "images")
-        alone = [stage for stage in stages if stage.alone]
-        beside = [stage for stage in stages if stage.lab and not stage.alone]
-        for some, workers in ((without_lab, 3), (alone, 1), (beside, 2)):
+        quiet = [stage for stage in stages if stage.quiet]
+        busy = [stage for stage in stages if stage.lab and not stage.quiet]
+        for some, workers in ((without_lab, 3), (quiet, 2), (busy, 3)):
             with ThreadPoolExecutor(max_workers=workers) as pool:
                 results = list(pool.map(run_stage, some))
             passed, failed = passed + sum(one[0] for one in results), failed + sum(one[1] for one in results)

@@ -45,14 +45,19 @@ def snippet(lab, **options: str) -> dict[str, t.Any]:
     return lab.module("nginx_snippet", **options)
 
 
-@pytest.fixture
-def coolify(lab) -> t.Iterator[CoolifyHost]:
-    """The lab's host without anything of ours, and its http.conf as it was in the end."""
+@pytest.fixture(scope="module")
+def untreated(lab) -> CoolifyHost:
+    """The lab's host without anything of ours."""
     assert lab.play("playbooks/remove.yml").code == 0
-    host = CoolifyHost(lab.host)
-    host.shell(f"docker exec coolify cp -p {HTTP_CONF} /tmp/found")
-    yield host
-    host.shell(f"docker exec coolify sh -c 'cat /tmp/found >{HTTP_CONF}; nginx -s reload'")
+    return CoolifyHost(lab.host)
+
+
+@pytest.fixture
+def coolify(untreated) -> t.Iterator[CoolifyHost]:
+    """The same, and its http.conf in the end as it was."""
+    untreated.shell(f"docker exec coolify cp -p {HTTP_CONF} /tmp/found")
+    yield untreated
+    untreated.shell(f"docker exec coolify sh -c 'cat /tmp/found >{HTTP_CONF}; nginx -s reload'")
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -217,7 +217,8 @@ CWT-804 tunnel: The tunnel's ingress list cannot be read.
 CWT-805 tunnel: The tunnel's ingress list does not end in a catch-all: cloudflared refuses it.
 - Add as its last rule: `- service: http_status:404`
 CWT-806 tunnel?: The tunnel's ingress list lies with Cloudflare.
-- See what comes in by it in the rows of the hop domain; the list itself is in the dashboard, Networks, Tunnels.
+- Where a row of the hop domain is red, enter the rules that selfhosted.coolify.site names, in the dashboard (Networks,
+    Tunnels); or give coolify_tunnel_id and coolify_tunnel_api_token, and it enters them itself.
 CWT-811 domain: The name does not resolve.
 - Check the DNS record; a tunnel makes a CNAME to <tunnel id>.cfargotunnel.com.
 CWT-812 domain: The name's server was not found in time.
