@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
 import time
 import typing as t
 
 import docker
+import machine
 
 SCRIPT = "/data/coolify/nginx-config/apply-websocket.sh"
 HTTP_CONF = "/etc/nginx/site-opts.d/http.conf"
 UNIT = "coolify-websocket"
 PORT = 8000
 _REPOSITORY = "docker.io/coollabsio/coolify"
-# Longer than the longest silence of a command: an upgrade waits two minutes for containers that do not get healthy.
-_SILENCE_SECONDS = 300
-_NOT_BEGUN = b"OCI runtime exec failed"
 
 
 class CoolifyHost:
@@ -25,7 +22,7 @@ class CoolifyHost:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._machine = docker.from_env(timeout=_SILENCE_SECONDS).containers.get(name)
+        self._machine = docker.from_env().containers.get(name)
 
     @property
     def address(self) -> str:
@@ -35,12 +32,9 @@ class CoolifyHost:
         return next(network["IPAddress"] for network in networks.values())
 
     def attempt(self, script: str) -> tuple[int, str]:
-        """Exit code and output of a shell script on the host; again, where a container's runtime did not begin it."""
-        for _attempt in range(3):
-            code, output = self._machine.exec_run(["sh", "-c", script])
-            if code != 126 or not output.startswith(_NOT_BEGUN):
-                break
-        return code, output.decode(errors="replace")
+        """Exit code and output of a shell script on the host."""
+        code, output, _complaints = machine.attempt(self._machine, "sh", "-c", f"exec 2>&1; {script}")
+        return code, output
 
     def shell(self, script: str) -> str:
         code, output = self.attempt(script)
@@ -48,16 +42,8 @@ class CoolifyHost:
             raise AssertionError(f"{self.name}: {script} → {code}\n{output}")
         return output
 
-    def ask(self, script: str) -> str:
-        """The output of a short script that always has one: the engine around the lab loses it when it is very busy."""
-        outputs = (self.shell(script) for _attempt in range(10))
-        return next((output for output in outputs if output.strip()), "")
-
     def told(self, script: str) -> t.Any:
-        """The JSON that a short script always has, likewise: sometimes only the beginning is lost."""
-        for _attempt in range(9):
-            with contextlib.suppress(ValueError):
-                return json.loads(self.shell(script))
+        """The JSON that a script prints."""
         return json.loads(self.shell(script))
 
     def python(self, source: str, *arguments: object) -> str:
@@ -79,7 +65,7 @@ class CoolifyHost:
         return dict(self.told("cat /run/coolify-websocket/state.json"))
 
     def agent_pid(self) -> int:
-        return int(self.ask(f"systemctl show -p MainPID --value {UNIT}"))
+        return int(self.shell(f"systemctl show -p MainPID --value {UNIT}"))
 
     def journal(self, since: str) -> list[dict[str, str]]:
         """The agent's structured entries since a time that `clock` gave."""
@@ -144,10 +130,6 @@ class CoolifyHost:
         self.wait("Docker answers", lambda: self.attempt("docker version >/dev/null 2>&1")[0] == 0, 120)
 
     def _booted_after(self, booted: str) -> bool:
-        try:
-            _code, output = self.attempt("stat -c %Z /proc/1 && systemctl is-system-running")
-        except docker.errors.APIError:
-            # Between its end and its next start the machine takes no command.
-            return False
+        _code, output = self.attempt("stat -c %Z /proc/1 && systemctl is-system-running")
         lines = output.split()
         return len(lines) == 2 and lines[0] != booted.strip() and lines[1] in ("running", "degraded")

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import docker
+from machine import attempt
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
@@ -117,22 +118,17 @@ class Lab:
         return json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{") :])[0]
 
     def run(self, machine: str, *words: str, check: bool = True) -> str:
-        """A command inside one of the lab's machines, by the outer engine (not by ssh: ssh is what users have)."""
-        code, output = self.engine.containers.get(machine).exec_run(list(words))
-        text = output.decode(errors="replace")
+        """The output of a command inside one of the lab's machines; its complaints, where it fails, are in the error."""
+        code, output, complaints = attempt(self.engine.containers.get(machine), *words)
         if check and code:
-            raise AssertionError(f"{machine}: {' '.join(words)} → {code}\n{text}")
-        return text
+            raise AssertionError(f"{machine}: {' '.join(words)} → {code}\n{output}{complaints}")
+        return output
 
     def shell(self, script: str, machine: str | None = None, check: bool = True) -> str:
-        return self.run(machine or self.host, "sh", "-c", script, check=check)
+        return self.run(machine or self.host, "sh", "-c", f"exec 2>&1; {script}", check=check)
 
     def snapshot(self) -> dict[str, t.Any]:
-        container = self.engine.containers.get(self.host)
-        source = (SHARED / "host_snapshot.py").read_text()
-        code, output = container.exec_run(["python3", "-c", source], demux=True)
-        assert code == 0, output[1]
-        return json.loads(output[0])
+        return json.loads(self.run(self.host, "python3", "-c", (SHARED / "host_snapshot.py").read_text()))
 
     def inside(self, machine: str, *words: str) -> subprocess.Popen[str]:
         """A process of this machine (with this checkout's tools) in the network namespace of a lab machine."""

