@@ -28,9 +28,10 @@ BIN = ROOT / ".venv" / "bin"
 LOGS = ROOT / ".cache" / "logs"
 PYTHON = str(BIN / "python")
 LAB = [PYTHON, "molecule/shared/lab"]
-# Their probes and time limits want some quiet: beside each other, and nothing else. The other stages with a lab mostly wait,
-# for a closed port, a health check, an answer: three at a time keep two processors busy.
+# Their probes and time limits want some quiet: beside each other, and nothing else.
 QUIET = ("firewall", "self-heal")
+# How many of the other stages with a lab go at a time. They mostly wait, for a closed port, a health check, an answer.
+LANES = int(os.environ.get("LAB_LANES") or 2)
 # The end-to-end tests by the lab that they share; what is named in neither list fails the run.
 E2E = {
     "e2e-hosts": ("layouts", "nginx_by_hand", "packages", "unfit_hosts"),
@@ -286,7 +287,7 @@ def main() -> int:
         without_lab = sorted((stage for stage in stages if not stage.lab), key=lambda stage: stage.name != "images")
         quiet = [stage for stage in stages if stage.quiet]
         busy = [stage for stage in stages if stage.lab and not stage.quiet]
-        for some, workers in ((without_lab, 3), (quiet, 2), (busy, 3)):
+        for some, workers in ((without_lab, 3), (quiet, 2), (busy, LANES)):
             with ThreadPoolExecutor(max_workers=workers) as pool:
                 results = list(pool.map(run_stage, some))
             passed, failed = passed + sum(one[0] for one in results), failed + sum(one[1] for one in results)

@@ -24,9 +24,11 @@ PATH = "/apps/…/events"
 _EVENT = "selfhosted-coolify"
 # What the clients have in all before the event is published without those that are not there yet, as a share of the time.
 _PATIENCE = 0.5
+# What is left to an event, once it is published, to arrive in, likewise.
+_ON_THE_WAY = 0.1
 
-# $argv: the channel, the event. Laravel's cached settings, if it has some, come before its files. Says where it went, and
-# what came back, but for the body.
+# $argv: the channel, the event, and the time (Unix, in seconds) that an answer is waited for. Laravel's cached settings, if it
+# has some, come before its files. Says where it went, and what came back, but for the body.
 _PUBLISH = r"""
 ini_set('display_errors', '0');
 chdir('/var/www/html');
@@ -49,7 +51,7 @@ $signature = hash_hmac('sha256', "POST\n$path\n$query", (string) $pusher['secret
 $request = curl_init("{$to['scheme']}://{$to['host']}:{$to['port']}$path?$query&auth_signature=$signature");
 curl_setopt_array($request, [
     CURLOPT_POSTFIELDS => $body, CURLOPT_HTTPHEADER => ['Content-Type: application/json'], CURLOPT_RETURNTRANSFER => true,
-    CURLOPT_TIMEOUT_MS => 2000,
+    CURLOPT_TIMEOUT_MS => max(500, (int) (1000 * ($argv[3] - microtime(true)))),
 ]);
 $answer = curl_exec($request);
 echo json_encode([
@@ -89,7 +91,7 @@ def prove(
         thread.start()
     for client in clients:
         client.listening.wait(max(0.0, end - deadline * _PATIENCE - time.monotonic()))
-    published = publish(engine, container, channel)
+    published = publish(engine, container, channel, end - deadline * _ON_THE_WAY)
     if not published["ok"]:
         # Whoever waits for it waits in vain.
         return [published]
@@ -98,12 +100,13 @@ def prove(
     return [published, *(results.get(index) or client.unfinished() for index, client in enumerate(clients))]
 
 
-def publish(engine: _client.Engine, container: str, channel: str) -> dict[str, t.Any]:
-    """Publishes an event on this channel as the backend would; the result of that."""
+def publish(engine: _client.Engine, container: str, channel: str, end: float) -> dict[str, t.Any]:
+    """Publishes an event on this channel as the backend would, until `end` of the monotonic clock; the result of that."""
     began = time.monotonic()
+    until = time.time() + end - began
     told: dict[str, t.Any] = {}
     try:
-        _code, output = engine.exec(container, ["php", "-r", _PUBLISH, channel, _EVENT])
+        _code, output = engine.exec(container, ["php", "-r", _PUBLISH, channel, _EVENT, f"{until:.3f}"])
         told = json.loads(output.decode("utf-8"))
         address = "{scheme}://{host}:{port}".format(**told)
         identifier, seen = judged(told)

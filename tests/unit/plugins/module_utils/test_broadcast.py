@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import typing as t
 
 import pytest
@@ -51,11 +52,13 @@ class Engine:
 )
 def test_each_answer_has_its_diagnosis(changes: dict[str, t.Any], identifier: str | None) -> None:
     engine: t.Any = Engine({**TOLD, **changes})
-    result = _broadcast.publish(engine, "coolify", "channel")
+    result = _broadcast.publish(engine, "coolify", "channel", time.monotonic() + 60)
     assert (result["diagnosis"] or {}).get("id") == identifier
     assert result["ok"] is (identifier is None)
     (container, argv) = engine.asked[0]
-    assert (container, argv[:2], argv[3:]) == ("coolify", ["php", "-r"], ["channel", "selfhosted-coolify"])
+    assert (container, argv[:2], argv[3:-1]) == ("coolify", ["php", "-r"], ["channel", "selfhosted-coolify"])
+    # As long as the caller has time, by the clock that the container has too.
+    assert 50 < float(argv[-1]) - time.time() < 61
 
 
 @pytest.mark.parametrize(
@@ -68,6 +71,6 @@ def test_each_answer_has_its_diagnosis(changes: dict[str, t.Any], identifier: st
 )
 def test_what_cannot_be_understood_is_no_verdict_and_is_not_repeated(output: t.Any) -> None:
     engine: t.Any = Engine(output)
-    result = _broadcast.publish(engine, "coolify", "channel")
+    result = _broadcast.publish(engine, "coolify", "channel", time.monotonic() + 60)
     assert (result["ok"], result["diagnosis"]["id"]) == (None, "CWT-328")
     assert "s3cret" not in json.dumps(result)
