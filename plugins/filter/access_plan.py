@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import yaml
+from ansible.parsing.yaml.dumper import AnsibleDumper
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access, _domain
 
@@ -16,7 +17,8 @@ _HEADER = "# Managed by the Ansible collection selfhosted.coolify; what is chang
 
 def _traefik(info: Json, hop: Json) -> dict[str, t.Any]:
     """The hop with the file's text, which needs a YAML library, and whether the look has shown it in place already."""
-    content = _HEADER + yaml.safe_dump(hop["document"], sort_keys=False) if hop["wanted"] else None
+    # What comes from the inventory is not str itself, which PyYAML alone refuses.
+    content = _HEADER + yaml.dump(hop["document"], Dumper=AnsibleDumper, sort_keys=False) if hop["wanted"] else None
     seen = (info.get("managed") or {}).get("traefik") or {}
     settled = hop["wanted"] and seen.get("content") == content and not (seen.get("cut") or seen.get("broken"))
     return {**hop, "content": content, "settled": settled}
