@@ -33,9 +33,7 @@ class CoolifyHost:
 
     def attempt(self, script: str) -> tuple[int, str]:
         """Exit code and output of a shell script on the host."""
-        code, output, complaints = machine.attempt(self._machine, "sh", "-c", f"exec 2>&1; {script}")
-        # The second where the shell itself did not begin: a machine that does not run, a script that is none.
-        return code, output + complaints
+        return machine.shell(self._machine, script)
 
     def shell(self, script: str) -> str:
         code, output = self.attempt(script)

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import docker
-from machine import attempt
+import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
@@ -117,15 +117,19 @@ class Lab:
         assert done.returncode == 0, done.stdout + done.stderr
         return json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{") :])[0]
 
-    def run(self, machine: str, *words: str, check: bool = True) -> str:
+    def run(self, name: str, *words: str, check: bool = True) -> str:
         """The output of a command inside one of the lab's machines; its complaints, where it fails, are in the error."""
-        code, output, complaints = attempt(self.engine.containers.get(machine), *words)
+        code, output, complaints = machine.attempt(self.engine.containers.get(name), *words)
         if check and code:
-            raise AssertionError(f"{machine}: {' '.join(words)} → {code}\n{output}{complaints}")
+            raise AssertionError(f"{name}: {' '.join(words)} → {code}\n{output}{complaints}")
         return output
 
-    def shell(self, script: str, machine: str | None = None, check: bool = True) -> str:
-        return self.run(machine or self.host, "sh", "-c", f"exec 2>&1; {script}", check=check)
+    def shell(self, script: str, name: str = "", check: bool = True) -> str:
+        """All that a shell script says, on the host or on another of the lab's machines."""
+        code, output = machine.shell(self.engine.containers.get(name or self.host), script)
+        if check and code:
+            raise AssertionError(f"{name or self.host}: {script} → {code}\n{output}")
+        return output
 
     def snapshot(self) -> dict[str, t.Any]:
         return json.loads(self.run(self.host, "python3", "-c", (SHARED / "host_snapshot.py").read_text()))

@@ -35,3 +35,10 @@ def attempt(container: Container, *words: str) -> tuple[int, str, str]:
         err.seek(0)
         output, complaints = (file.read().decode(errors="replace") for file in (out, err))
     return code if code >= 0 else 128 - code, output, complaints
+
+
+def shell(container: Container, script: str) -> tuple[int, str]:
+    """Exit code of a shell script, and all that it says, in its order."""
+    code, output, complaints = attempt(container, "sh", "-c", f"exec 2>&1; {script}")
+    # The second where the shell itself did not begin: a machine that does not run, a script that is none.
+    return code, output + complaints

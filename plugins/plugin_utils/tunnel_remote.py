@@ -65,7 +65,7 @@ def without(items: t.Sequence[Item], hostnames: t.Sequence[str] | None = None) -
 
 def shown(items: t.Sequence[Item]) -> str:
     """The list as text, for a diff."""
-    # By JSON, since Ansible's own kinds of text are none that PyYAML knows.
+    # By JSON: PyYAML does not know Ansible's kinds of text, and gives what stands twice an anchor.
     return str(yaml.safe_dump(json.loads(json.dumps([*items])), sort_keys=False, allow_unicode=True))
 
 

@@ -67,8 +67,7 @@ def _punycode_example(value: str) -> str:
         return ", which begins with xn--"
 
 
-def validate_data_path(value: t.Any) -> str:
-    """Return Coolify's folder without a slash at its end, or raise AccessError."""
+def validate_data_path(value: t.Any) -> None:
+    """Raise AccessError for what cannot be Coolify's folder."""
     if not isinstance(value, str) or not value.startswith("/"):
         raise AccessError(f"coolify_data_path is {value!r}. Write Coolify's folder as an absolute path, like /data/coolify.")
-    return value.rstrip("/")

@@ -152,6 +152,17 @@ def test_the_guide_s_mistake_is_narrowed_in_place_and_its_pages_named():
     assert edit(FILES["another machine's wildcard"]).swallowed == []
 
 
+@pytest.mark.parametrize(
+    ("hostname", "service"),
+    [("'*.example.com'", "http://localhost:6001"), ("", "http://localhost:6001"), (HOST, "http://192.168.1.50:6001")],
+)
+def test_a_mistake_of_another_name_or_to_another_machine_is_left_alone(hostname, service):
+    """Field case T3 by its halves, each of which is enough."""
+    mistake = f"  - hostname: {hostname}\n    path: /app\n    service: {service}\n"
+    text = LIST.format("http://localhost:8000", "").replace("ingress:\n", "ingress:\n" + mistake)
+    assert (edit(text).swallowed, mistake in edit(text).text) == ([], True)
+
+
 def test_two_mistakes_on_one_line_could_not_be_given_back():
     rules = [f"{{hostname: {HOST}, path: {path}, service: 'http://localhost:{port}'}}" for path, port in
              (("/terminal", 6002), ("/app", 6001))]
