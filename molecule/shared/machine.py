@@ -6,6 +6,8 @@ another, and needs some tenths of a second for each.
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import tempfile
 
@@ -27,14 +29,25 @@ def attempt(container: Container, *words: str) -> tuple[int, str, str]:
         return 128, "", f"{container.name} does not run"
     # Files, since what a command leaves running in the background keeps pipes open.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        code = subprocess.run(
+        process = subprocess.Popen(
             ["nsenter", f"--target={pid}", *_NAMESPACES, "--", *words],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=_ENVIRONMENT, check=False,
-        ).returncode  # fmt: skip
+            stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=_ENVIRONMENT,
+        )  # fmt: skip
+        code = _ended(process)
         out.seek(0)
         err.seek(0)
         output, complaints = (file.read().decode(errors="replace") for file in (out, err))
     return code if code >= 0 else 128 - code, output, complaints
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of nsenter, which stops itself when its command is stopped, as a machine that shuts down does to all."""
+    while True:
+        _pid, status = os.waitpid(process.pid, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode
+        process.send_signal(signal.SIGCONT)
 
 
 def shell(container: Container, script: str) -> tuple[int, str]:

@@ -53,12 +53,6 @@ def tailscaled() -> Path | None:
         return None
 
 
-def prepare(client: docker.DockerClient, system: System) -> None:
-    """Make what the image of a machine with this system is made from, where it is missing; all but tailscaled."""
-    if "ubuntu" not in base(client, system) and system.name != "trixie":
-        _compose(system)
-
-
 def ensure(client: docker.DockerClient, system: System, agent: Path | None) -> str:
     """Return the reference of the image of a machine with this system, built where the engine lacks it.
 

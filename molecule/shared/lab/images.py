@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import shutil
 import tarfile
 import tempfile
@@ -91,7 +92,7 @@ def build(
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
     """Give a folder in the cache that is gone afterwards; on the cache's own file system, so that rename works."""
-    folder = Path(tempfile.mkdtemp(prefix="tmp-", dir=paths.cache()))
+    folder = Path(tempfile.mkdtemp(prefix=f"tmp-{os.getpid()}-", dir=paths.cache()))
     try:
         yield folder
     finally:
@@ -99,9 +100,10 @@ def scratch() -> Iterator[Path]:
 
 
 def clear_scratch() -> None:
-    """Remove what builds that were cut have left. Call it only under the cache's lock."""
+    """Remove what builds that were cut have left."""
     for folder in paths.cache().glob("tmp-*"):
-        shutil.rmtree(folder, ignore_errors=True)
+        if not Path("/proc", folder.name.split("-")[1]).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def product(name: str, key: str, make: Callable[[Path], None], in_use: Collection[str] = ()) -> Path:

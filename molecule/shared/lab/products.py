@@ -26,16 +26,25 @@ class Products:
 
 
 def build(client: docker.DockerClient, wanted: Wanted) -> Products:
-    """Return everything that a lab's containers are made from, built where it is missing."""
-    systems = {name: hostimages.SYSTEMS[name] for name in hostimages.SYSTEMS if name in {"trixie", *wanted.systems}}
+    """Return everything that a lab's containers are made from, built where it is missing.
+
+    What every lab has comes first, so that one of the newest system alone need not wait for another run's older ones.
+    """
+    newest = hostimages.SYSTEMS["trixie"]
+    older = [system for name, system in hostimages.SYSTEMS.items() if name in wanted.systems and system != newest]
     with locked("build"):
         images.clear_scratch()
         with pool() as workers:
             # The slow steps wait for the network and for the compiler in turn: all at once.
             inside = workers.submit(inner.ensure, client)
             agent = workers.submit(hostimages.tailscaled)
-            together(hostimages.prepare, [(client, system) for system in systems.values()])
             outside = workers.submit(edge.ensure, client)
-            hosts = together(hostimages.ensure, [(client, system, agent.result()) for system in systems.values()])
+            outside.result()
+            hosts = {newest.name: hostimages.ensure(client, newest, agent.result())}
             control = tailnet.control_image(client) if wanted.tailnet and agent.result() else None
-            return Products(dict(zip(systems, hosts)), outside.result(), control, inside.result())
+            inside.result()
+    if older:
+        with locked("build-older"):
+            references = together(hostimages.ensure, [(client, system, agent.result()) for system in older])
+            hosts.update(zip((system.name for system in older), references))
+    return Products(hosts, outside.result(), control, inside.result())

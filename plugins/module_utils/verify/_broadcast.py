@@ -91,7 +91,9 @@ def prove(
         thread.start()
     for client in clients:
         client.listening.wait(max(0.0, end - deadline * _PATIENCE - time.monotonic()))
-    published = publish(engine, container, channel, end - deadline * _ON_THE_WAY)
+    began = time.monotonic()
+    published = _handshake.within(end, lambda: publish(engine, container, channel, end - deadline * _ON_THE_WAY))
+    published = published or _result(began, {}, "CWT-328", "not looked at")
     if not published["ok"]:
         # Whoever waits for it waits in vain.
         return [published]
@@ -104,20 +106,21 @@ def publish(engine: _client.Engine, container: str, channel: str, end: float) ->
     """Publishes an event on this channel as the backend would, until `end` of the monotonic clock; the result of that."""
     began = time.monotonic()
     until = time.time() + end - began
-    told: dict[str, t.Any] = {}
     try:
         _code, output = engine.exec(container, ["php", "-r", _PUBLISH, channel, _EVENT, f"{until:.3f}"])
         told = json.loads(output.decode("utf-8"))
-        address = "{scheme}://{host}:{port}".format(**told)
-        identifier, seen = judged(told)
-        detail = address if identifier else ""
+        return _result(began, told, *judged(told))
     except (_client.EngineError, ValueError, KeyError, TypeError, RecursionError):
         # What is printed instead may hold anything.
-        told = {}
-        address, identifier, seen, detail = "config/broadcasting.php", "CWT-328", "not looked at", ""
+        return _result(began, {}, "CWT-328", "not looked at")
+
+
+def _result(began: float, told: t.Mapping[str, t.Any], identifier: str | None, seen: str) -> dict[str, t.Any]:
+    """What was published, by what the program in the container says; nothing where it does not tell."""
+    address = "{scheme}://{host}:{port}".format(**told) if told else ""
     return {
         "name": "broadcast",
-        "url": address + (PATH if told else ""),
+        "url": address + PATH if told else "config/broadcasting.php",
         "kind": "http",
         "expect": "open",
         "ok": _diagnosis.verdict(identifier),
@@ -125,7 +128,7 @@ def publish(engine: _client.Engine, container: str, channel: str, end: float) ->
         "seen": seen,
         "milliseconds": round((time.monotonic() - began) * 1000, 1),
         "phases": {},
-        "diagnosis": _diagnosis.explain(identifier, detail) if identifier else None,
+        "diagnosis": _diagnosis.explain(identifier, address) if identifier else None,
     }
 
 

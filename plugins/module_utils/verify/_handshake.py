@@ -46,6 +46,7 @@ _NO_NETWORK = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 Target = t.Mapping[str, t.Any]
 AnyProbe = t.TypeVar("AnyProbe", bound="Probe")
+AnyResult = t.TypeVar("AnyResult")
 
 
 class _Closed(Fault):
@@ -107,6 +108,15 @@ def results_of(looking: t.Sequence[Probe], end: float) -> list[dict[str, t.Any]]
             break
         results[index] = result
     return [results.get(index) or probe.unfinished() for index, probe in enumerate(looking)]
+
+
+def within(end: float, call: t.Callable[[], AnyResult]) -> AnyResult | None:
+    """What `call` returns; None where it has not come back by `end`, however it goes on. It must raise nothing."""
+    found: list[AnyResult] = []
+    caller = threading.Thread(target=lambda: found.append(call()), daemon=True)
+    caller.start()
+    caller.join(max(0.0, end - time.monotonic()))
+    return found[0] if found else None
 
 
 def probes(

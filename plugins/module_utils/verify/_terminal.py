@@ -26,6 +26,8 @@ HOST = "host.docker.internal"
 
 _KEY = re.compile(r"[\w.@-]+\Z")
 _MOST_KEYS = 4
+# What the names of the keys are waited for, as a share of the time.
+_PATIENCE = 0.5
 _MOST_TEXT = 4096
 _OPTIONS = (
     "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "PasswordAuthentication=no", "ConnectTimeout=5",
@@ -51,7 +53,7 @@ def prove(
     if not cookies.isascii() or not cookies.isprintable():
         raise ValueError("session is not the value of a header Cookie")
     end = time.monotonic() + deadline
-    keys = _keys(engine, container)
+    keys = _handshake.within(end - deadline * _PATIENCE, lambda: _keys(engine, container))
     clients = _handshake.probes(targets, end, None, authorities, lambda *words: _Client(cookies, keys, *words))
     return _handshake.results_of(clients, end)
 
@@ -75,7 +77,7 @@ def _command(key: str) -> str:
 class _Client(_handshake.Probe):
     """Types into the terminal of a target."""
 
-    def __init__(self, cookies: str, keys: t.Sequence[str], *words: t.Any) -> None:
+    def __init__(self, cookies: str, keys: t.Sequence[str] | None, *words: t.Any) -> None:
         super().__init__(*words)
         self._cookies = cookies
         self._keys = keys
@@ -88,8 +90,8 @@ class _Client(_handshake.Probe):
         return seen
 
     def _admitted(self, connection: socket.socket, reader: _websocket.Reader) -> str:
-        refused = "Coolify has no key to a server"
-        for key in self._keys:
+        refused = "Coolify has no key to a server" if self._keys == [] else "the container does not tell Coolify's keys in time"
+        for key in self._keys or []:
             self._send(connection, command=[_command(key)])
             text = self._until(reader, _READY)
             self._opened = _READY in text

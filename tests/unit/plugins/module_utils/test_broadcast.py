@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import typing as t
 
@@ -74,3 +75,19 @@ def test_what_cannot_be_understood_is_no_verdict_and_is_not_repeated(output: t.A
     result = _broadcast.publish(engine, "coolify", "channel", time.monotonic() + 60)
     assert (result["ok"], result["diagnosis"]["id"]) == (None, "CWT-328")
     assert "s3cret" not in json.dumps(result)
+
+
+def test_a_container_that_does_not_come_to_an_end_is_waited_for_no_longer_than_anything_else() -> None:
+    held = threading.Event()
+
+    class Stuck(Engine):
+        def exec(self, container: str, argv: list[str]) -> tuple[int, bytes]:
+            held.wait(30)
+            return super().exec(container, argv)
+
+    engine: t.Any = Stuck(b"")
+    began = time.monotonic()
+    (result,) = _broadcast.prove(engine, "coolify", "key", [], 0.5)
+    held.set()
+    assert time.monotonic() - began < 5
+    assert (result["ok"], result["diagnosis"]["id"]) == (None, "CWT-328")

@@ -156,6 +156,14 @@ def test_terminal_without_login() -> None:
     assert (result["ok"], result["seen"]) == (True, "401")
 
 
+@pytest.mark.parametrize(
+    ("kind", "header"), [("app", ""), ("http", ""), ("terminal", "WWW-Authenticate: Basic realm=proxy\r\n")]
+)
+def test_a_login_is_asked_for_by_nobody_but_the_terminal_server(kind: str, header: str) -> None:
+    result = look(answering(f"HTTP/1.1 401 Unauthorized\r\n{header}Content-Length: 0\r\n\r\n".encode()), kind)
+    assert (result["ok"], result["diagnosis"]["id"]) == (False, "CWT-916")
+
+
 @pytest.mark.parametrize("code", [4401, 4403])
 def test_terminal_that_lets_in_and_sends_away(code: int) -> None:
     """Fact 45: the bundled layout's terminal server."""

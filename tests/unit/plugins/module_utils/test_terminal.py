@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import typing as t
 
 import pytest
@@ -74,6 +75,20 @@ def test_what_keeps_a_session_from_its_prompt(words: str) -> None:
 @pytest.mark.parametrize("engine", [Engine([]), Engine(KEYS, 2), Away(), Engine(["$(reboot)", "a b", "x.pub"])])
 def test_without_a_key_there_is_nothing_to_try(engine: Engine) -> None:
     assert verdict(look(terminal(), engine)) == (None, "CWT-943")
+
+
+def test_a_container_that_tells_no_keys_in_time_is_not_taken_for_one_without() -> None:
+    held = threading.Event()
+
+    class Stuck(Engine):
+        def exec(self, container: str, argv: t.Sequence[str]) -> tuple[int, bytes]:
+            held.wait(30)
+            return super().exec(container, argv)
+
+    result = look(terminal(), Stuck(), deadline=2.0)
+    held.set()
+    assert verdict(result) == (None, "CWT-943")
+    assert "does not tell Coolify's keys in time" in result["diagnosis"]["cause"]
 
 
 def test_what_the_server_and_ssh_say_is_told() -> None:
