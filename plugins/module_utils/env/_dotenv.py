@@ -32,6 +32,8 @@ _GO_SPACE = _GO_BLANK + "\n\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(c
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
 _REST_OF_LINE = re.compile(r"(?:[ \t]+(?:#[^'\"\r\n]*)?)?")
 
+_BARE_RETURN = "line {line}: ends in a bare carriage return, which only Laravel takes as a line end"
+
 
 class DotenvError(ValueError):
     """The file, or a wanted value, is not what all three readers agree on. The message holds no value of the file."""
@@ -87,12 +89,16 @@ def edit(data: bytes, changes: t.Mapping[str, str | None]) -> Edit:
     text = decode(data)
     before: dict[str, list[str]] = {key: [] for key in changes}
     placed: dict[str, str] = {}
-    kept = []
+    kept: list[str] = []
+    last = 0
     for statement in statements(text):
         raw = text[statement.start : statement.end]
         key = statement.name
+        if kept and kept[-1].endswith("\r") and raw.startswith("\n") and key not in lines:
+            raise DotenvError(_BARE_RETURN.format(line=last))
         if key not in lines:
             kept.append(raw)
+            last = statement.line
             continue
         before[key].append(raw)
         wanted = changes[key]
@@ -300,7 +306,7 @@ def _agree(text: str, changes: t.Mapping[str, str | None]) -> None:
             raise DotenvError(f"{key} would not be read after it is written; close every quote in the file")
         for start, line in everywhere:
             if "\r" in text[start:].partition("\n")[0].rstrip("\r"):
-                raise DotenvError(f"line {line}: ends in a bare carriage return, which only Laravel takes as a line end")
+                raise DotenvError(_BARE_RETURN.format(line=line))
 
 
 def _line_keys(text: str) -> t.Iterator[tuple[str, int, int]]:

@@ -519,6 +519,16 @@ def test_name_is_connected_to_where_the_inventory_says() -> None:
     assert {target["connect_to"] for target in found} == {"198.51.100.3"}
 
 
+def test_a_tailnet_of_ipv6_alone_is_looked_at() -> None:
+    info, plan = host("treated")
+    plan["tailscale"]["ipv4"] = None
+    address = f"[{plan['tailscale']['ipv6']}]"
+    assert [url for hop, url, _expect in urls("tailnet", plan, info) if hop == "tailscale"] == [
+        f"http://{address}:{port}{path}"
+        for port, path in ((8000, "/terminal/ws"), (8000, "/app/"), (6002, "/terminal/ws"), (6001, "/app/"))
+    ]
+
+
 def test_host_looks_at_each_entry_point_and_port() -> None:
     info, plan = host("treated")
     found = urls("host", plan, info)
