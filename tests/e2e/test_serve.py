@@ -12,13 +12,14 @@ import os
 import pytest
 import trustme
 from lab_client import ROOT
-from ways import let_in, treated
+from ways import BORNE, SILENCE, let_in, treated
 
 CERTIFICATES = "/var/lib/tailscale/certs"
 # Each kind of what is then written; `make test-all` tries them all.
 SERVED = [(443, True), (8443, True), (8443, False)]
 if os.environ.get("LAB_EXTENT") == "all":
     SERVED += [(10000, True), (80, False)]
+IMPATIENT = "/etc/nginx/conf.d/impatient.conf"
 DYNAMIC = "/data/coolify/proxy/dynamic"
 
 
@@ -61,6 +62,17 @@ def test_a_terminal_and_an_event_by_the_served_name(lab, name, port, https):
     let_in(lab, f"served-{port}", (f"{url}/", ""))
     again = lab.play("playbooks/site.yml")
     assert (again.code, again.stats[lab.host]["changed"]) == (0, 0), again.changed
+
+
+def test_silence_that_nginx_by_itself_would_not_bear(lab, name):
+    serve(lab, name, 443, True)
+    treated(lab)
+    borne = f"proxy_read_timeout {BORNE}; proxy_send_timeout {BORNE};"
+    lab.shell(f"docker exec -u 0 coolify sh -c \"echo '{borne}' >{IMPATIENT} && nginx -t -q && nginx -s reload\"")
+    try:
+        let_in(lab, "silent", (f"https://{name}/", ""), silent=SILENCE)
+    finally:
+        lab.shell(f"docker exec -u 0 coolify sh -c 'rm {IMPATIENT} && nginx -s reload'")
 
 
 def test_the_command_that_people_type(lab, name):

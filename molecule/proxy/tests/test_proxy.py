@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from lab_client import ROOT, SHARED
-from ways import LAYOUTS, kept_out, let_in, treated
+from ways import BORNE, LAYOUTS, SILENCE, kept_out, let_in, treated
 
 PROXY = "/data/coolify/proxy"
 SOURCE = "/data/coolify/source"
@@ -25,6 +25,7 @@ if os.environ.get("LAB_EXTENT") != "all":
     # The older one in the older layout, as it is met.
     pairs = list(zip(LAYOUTS, (OLDEST_TRAEFIK, NEWEST_TRAEFIK)))
     RELEASES = pytest.mark.parametrize(("version", "release"), pairs, indirect=["version"], scope="module")
+NEWEST_LAYOUT = pytest.mark.parametrize("version", [*LAYOUTS][-1:], indirect=True, scope="module")
 # Nothing is published, of whichever container has the port; as the lab's file ends, in the service coolify.
 UNPUBLISHED = {
     "separate": "    ports: !reset []\n  soketi:\n    ports: !reset []\n",
@@ -41,6 +42,16 @@ def certificate(lab):
         lab.shell(f"cat >{PROXY}/certs/own.{kind} <<'END'\n{(keys / f'{domain}.{kind}').read_text()}END")
     pair = "{certFile: /traefik/certs/own.pem, keyFile: /traefik/certs/own.key}"
     lab.shell(f"echo 'tls: {{certificates: [{pair}]}}' >{PROXY}/dynamic/certificate.yaml")
+
+
+# What Traefik bears of silence, from either side.
+_TIMES = [
+    "--entrypoints.https.transport.respondingtimeouts.readtimeout",
+    "--entrypoints.https.transport.respondingtimeouts.writetimeout",
+    "--entrypoints.https.transport.respondingtimeouts.idletimeout",
+    "--serverstransport.forwardingtimeouts.idleconntimeout",
+    "--serverstransport.forwardingtimeouts.responseheadertimeout",
+]
 
 
 def directly(lab) -> dict[str, t.Any]:
@@ -117,6 +128,20 @@ def coolifys_proxy(lab, coolify):
     yield
     lab.shell(f"docker rm -f coolify-proxy; cd {PROXY} && docker compose up -d --pull never")
     coolify.wait("Traefik answers", lambda: proxy_answers(lab))
+
+
+@NEWEST_LAYOUT
+@pytest.mark.usefixtures("coolifys_proxy")
+def test_silence_that_traefik_by_itself_would_not_bear(lab, coolify, version):
+    treated(lab, **directly(lab))
+    times = "".join(f"\\n      - {option}={BORNE}" for option in _TIMES)
+    lab.shell(
+        f"sed 's|^ *- --ping=true$|&{times}|' {PROXY}/docker-compose.yml >/root/impatient.yml && docker rm -f coolify-proxy && "
+        f"docker compose --project-directory {PROXY} -f /root/impatient.yml up -d --pull never; rm /root/impatient.yml"
+    )
+    coolify.wait("Traefik answers", lambda: proxy_answers(lab))
+    assert lab.shell("docker inspect -f '{{.Args}}' coolify-proxy").count(f"={BORNE}") == len(_TIMES)
+    let_in(lab, f"silent-{version}", ("direct", ""), silent=SILENCE)
 
 
 @RELEASES
