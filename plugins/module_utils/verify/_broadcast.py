@@ -48,21 +48,24 @@ $query = http_build_query([
     'auth_key' => $pusher['key'], 'auth_timestamp' => time(), 'auth_version' => '1.0', 'body_md5' => md5($body),
 ]);
 $signature = hash_hmac('sha256', "POST\n$path\n$query", (string) $pusher['secret']);
+$patience = max(500, (int) (1000 * ($argv[3] - microtime(true))));
 $request = curl_init("{$to['scheme']}://{$to['host']}:{$to['port']}$path?$query&auth_signature=$signature");
 curl_setopt_array($request, [
     CURLOPT_POSTFIELDS => $body, CURLOPT_HTTPHEADER => ['Content-Type: application/json'], CURLOPT_RETURNTRANSFER => true,
-    CURLOPT_TIMEOUT_MS => max(500, (int) (1000 * ($argv[3] - microtime(true)))),
+    CURLOPT_TIMEOUT_MS => $patience,
 ]);
 $answer = curl_exec($request);
 echo json_encode([
     'scheme' => (string) $to['scheme'], 'host' => (string) $to['host'], 'port' => (string) $to['port'],
-    'error' => curl_errno($request), 'status' => curl_getinfo($request, CURLINFO_RESPONSE_CODE),
+    'error' => curl_errno($request), 'patience' => $patience, 'status' => curl_getinfo($request, CURLINFO_RESPONSE_CODE),
     'location' => (string) curl_getinfo($request, CURLINFO_REDIRECT_URL), 'json' => json_decode((string) $answer) !== null,
 ]);
 """
 
 # curl's exit codes: what the name, the connection and the encryption fail with.
-_NO_NAME, _NO_CONNECTION = (3, 5, 6), (7, 28, 52, 55, 56)
+_NO_NAME, _NO_CONNECTION, _TIMED_OUT = (3, 5, 6), (7, 28, 52, 55, 56), 28
+# Milliseconds within which a server that is there answers. Where a busy host left fewer, no answer tells nothing.
+_ENOUGH = 1500
 
 
 def prove(
@@ -137,6 +140,8 @@ def judged(told: t.Mapping[str, t.Any]) -> tuple[str | None, str]:
     error, status = told["error"], told["status"]
     if error in _NO_NAME:
         return "CWT-321", "no address"
+    if error == _TIMED_OUT and told["patience"] < _ENOUGH:
+        return "CWT-330", "no time left"
     if error in _NO_CONNECTION:
         return "CWT-322", "no answer"
     # What speaks TLS alone may answer plain HTTP with a status of its own.

@@ -129,6 +129,8 @@ CWT-328 broadcast?: Coolify's own settings for publishing events could not be re
 CWT-329 broadcast?: The socket to listen on did not open from the host itself.
 - See the other rows with the same address; where they are fine, the host cannot reach its own public address, which others
     can.
+CWT-330 broadcast?: The host was so busy that an event could only be published when hardly any time was left for an answer.
+- Run it again when the host has less to do, or set coolify_verify_deadline to more seconds.
 
 # 4xx: the self-heal service
 CWT-401 self-heal: The service coolify-websocket is not installed: the routes will be lost when Coolify updates itself.

@@ -10,9 +10,10 @@ import typing as t
 import pytest
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
-from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _broadcast
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _broadcast, _diagnosis
 
 TOLD = {"scheme": "http", "host": "127.0.0.1", "port": "6001", "error": 0, "status": 200, "location": "", "json": True}
+TOLD["patience"] = 4000
 
 
 class Engine:
@@ -36,6 +37,8 @@ class Engine:
         ({"error": 6}, "CWT-321"),
         ({"error": 7}, "CWT-322"),
         ({"error": 28}, "CWT-322"),
+        ({"error": 28, "patience": 1499}, "CWT-330"),
+        ({"error": 7, "patience": 500}, "CWT-322"),
         ({"error": 52}, "CWT-322"),
         ({"error": 35}, "CWT-323"),
         ({"error": 60}, "CWT-323"),
@@ -55,7 +58,7 @@ def test_each_answer_has_its_diagnosis(changes: dict[str, t.Any], identifier: st
     engine: t.Any = Engine({**TOLD, **changes})
     result = _broadcast.publish(engine, "coolify", "channel", time.monotonic() + 60)
     assert (result["diagnosis"] or {}).get("id") == identifier
-    assert result["ok"] is (identifier is None)
+    assert result["ok"] is _diagnosis.verdict(identifier)
     (container, argv) = engine.asked[0]
     assert (container, argv[:2], argv[3:-1]) == ("coolify", ["php", "-r"], ["channel", "selfhosted-coolify"])
     # As long as the caller has time, by the clock that the container has too.

@@ -609,7 +609,7 @@ def test_the_page_on_troubleshooting_knows_every_id_it_names() -> None:
 def test_every_diagnosis_of_a_state_is_tried_here() -> None:
     elsewhere = {
         *("CWT-103", "CWT-104", "CWT-119", "CWT-610", "CWT-611", "CWT-612", "CWT-706", "CWT-806"),
-        *(f"CWT-32{number}" for number in range(1, 10)),
+        *(f"CWT-{number}" for number in range(321, 331)),
         *("CWT-211", "CWT-212", "CWT-502", "CWT-503", "CWT-511", "CWT-512", "CWT-513", "CWT-601", "CWT-609", "CWT-705"),
     }
     states = {name for name in _diagnosis.TABLE if name < "CWT-810"}
