@@ -33,7 +33,11 @@ def attempt(container: Container, *words: str) -> tuple[int, str, str]:
             ["nsenter", f"--target={pid}", *_NAMESPACES, "--", *words],
             stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=_ENVIRONMENT,
         )  # fmt: skip
-        code = _ended(process)
+        try:
+            code = _ended(process)
+        except BaseException:
+            process.kill()
+            raise
         out.seek(0)
         err.seek(0)
         output, complaints = (file.read().decode(errors="replace") for file in (out, err))

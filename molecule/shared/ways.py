@@ -12,11 +12,9 @@ from compare_snapshots import differences
 from coolify_host import CoolifyHost
 from lab_client import ROOT, Browsing, Lab, Run
 
-# nginx and Traefik bear a minute of silence by themselves. Where a test is not to take three, both bear some seconds, and people
-# are silent for some more.
-_WHOLE = os.environ.get("LAB_EXTENT") == "all"
-SILENCE = 180 if _WHOLE else 15
-BORNE = "60s" if _WHOLE else "5s"
+# Seconds that people are silent for, and the third of them that nginx and Traefik bear: by themselves a minute, of three.
+SILENCE = int(os.environ.get("LAB_IDLE_SECONDS") or 15)
+BORNE = f"{SILENCE // 3}s"
 #: A version of each layout.
 LAYOUTS = {"4.3.24": "separate", "4.7.6": "bundled"}
 

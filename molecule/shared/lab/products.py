@@ -38,8 +38,8 @@ def build(client: docker.DockerClient, wanted: Wanted) -> Products:
             # The slow steps wait for the network and for the compiler in turn: all at once.
             inside = workers.submit(inner.ensure, client)
             agent = workers.submit(hostimages.tailscaled)
-            outside = workers.submit(edge.ensure, client)
-            outside.result()
+            # By itself: it makes the base that the newest system's machines are made from too.
+            outside = edge.ensure(client)
             hosts = {newest.name: hostimages.ensure(client, newest, agent.result())}
             control = tailnet.control_image(client) if wanted.tailnet and agent.result() else None
             inside.result()
@@ -47,4 +47,4 @@ def build(client: docker.DockerClient, wanted: Wanted) -> Products:
         with locked("build-older"):
             references = together(hostimages.ensure, [(client, system, agent.result()) for system in older])
             hosts.update(zip((system.name for system in older), references))
-    return Products(hosts, outside.result(), control, inside.result())
+    return Products(hosts, outside, control, inside.result())

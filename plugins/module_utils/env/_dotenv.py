@@ -89,24 +89,21 @@ def edit(data: bytes, changes: t.Mapping[str, str | None]) -> Edit:
     text = decode(data)
     before: dict[str, list[str]] = {key: [] for key in changes}
     placed: dict[str, str] = {}
-    kept: list[str] = []
-    last = 0
+    kept: list[tuple[int, str]] = []
     for statement in statements(text):
         raw = text[statement.start : statement.end]
         key = statement.name
-        if kept and kept[-1].endswith("\r") and raw.startswith("\n") and key not in lines:
-            raise DotenvError(_BARE_RETURN.format(line=last))
-        if key not in lines:
-            kept.append(raw)
-            last = statement.line
-            continue
-        before[key].append(raw)
-        wanted = changes[key]
-        if wanted is not None and key not in placed:
+        if key in lines:
+            before[key].append(raw)
+            wanted = changes[key]
+            if wanted is None or key in placed:
+                continue
             body, end = split_end(raw)
-            placed[key] = raw if _says(body, key, wanted) else str(lines[key]) + end
-            kept.append(placed[key])
-    body = "".join(kept)
+            raw = placed[key] = raw if _says(body, key, wanted) else str(lines[key]) + end
+        elif kept and kept[-1][1].endswith("\r") and raw.startswith("\n"):
+            raise DotenvError(_BARE_RETURN.format(line=kept[-1][0]))
+        kept.append((statement.line, raw))
+    body = "".join(raw for _line, raw in kept)
     eol = eol_of(text)
     for key, line in lines.items():
         if line is not None and key not in placed:

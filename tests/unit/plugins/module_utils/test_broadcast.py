@@ -12,8 +12,10 @@ import pytest
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
 from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _broadcast, _diagnosis
 
-TOLD = {"scheme": "http", "host": "127.0.0.1", "port": "6001", "error": 0, "status": 200, "location": "", "json": True}
-TOLD["patience"] = 4000
+TOLD = {
+    "scheme": "http", "host": "127.0.0.1", "port": "6001",
+    "error": 0, "patience": 4000, "status": 200, "location": "", "json": True,
+}
 
 
 class Engine:

@@ -214,7 +214,8 @@ def test_any_bytes_are_read_or_refused(data):
     assert all(isinstance(value, str) for value in values.values())
 
 
-def test_an_edit_that_would_make_one_line_end_of_two_is_refused():
+@pytest.mark.parametrize("before", [b"B=2", b"PUSHER_HOST=a"], ids=["another's line", "a line of ours"])
+def test_an_edit_that_would_make_one_line_end_of_two_is_refused(before):
     """What stood between the two would never be found again: seed 1900022347 of the fuzz."""
     with pytest.raises(_dotenv.DotenvError, match="line 2: ends in a bare carriage return"):
-        _dotenv.edit(b"A=1\nB=2\rPUSHER_PORT=x\r\n\nC=3\n", {"PUSHER_PORT": None})
+        _dotenv.edit(b"A=1\n" + before + b"\rPUSHER_PORT=x\r\n\nC=3\n", {"PUSHER_PORT": None, "PUSHER_HOST": "a"})
