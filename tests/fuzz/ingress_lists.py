@@ -30,7 +30,7 @@ WANTED = [
 ]
 PORTS = {"/terminal/ws": 6002, "/app/0123": 6001}
 OURS = [*PORTS, "/apps/c/events"]
-MISTAKES = ["/app", "/app", "/app*", "/app.*", "/terminal", "/terminal/*"]
+MISTAKES = ["/app", "/app", "/app*", "/app/*", "/app.*", "/terminal", "/terminal/*"]
 PAGES = ["/", "/api/v1/applications", "/project/u/environment/u/application/u", "/terminal", "/applications", "/x.js"]
 HOSTS = [HOST, "a.example.com", "example.com", "other.org"]
 HOSTNAMES = [HOST, HOST, "a.example.com", "*.example.com", "*.com", "other.org", ""]
@@ -56,13 +56,13 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def named(rule, host):
-    name = rule.get("hostname", "").lower()
+    name = (rule.get("hostname") or "").lower()
     return not name or name == host or (name[0] == "*" and host.endswith(name[1:]))
 
 
 def first(rules, host, path):
     """The reference."""
-    return next(rule for rule in rules if named(rule, host) and re.search(rule.get("path", ""), path))
+    return next(rule for rule in rules if named(rule, host) and re.search(rule.get("path") or "", path))
 
 
 def meant(text):
@@ -72,7 +72,7 @@ def meant(text):
 def narrowed(rule, own):
     """The rule as it must come out: anchored, where it is a mistake on the host that has the rest of the hostname."""
     here = r"localhost|127.0.0.1|coolify-realtime" if "//coolify" in own["service"] else r"localhost|127.0.0.1"
-    mistake = rule.get("hostname", "").lower() == HOST and rule.get("path") in MISTAKES
+    mistake = (rule.get("hostname") or "").lower() == HOST and rule.get("path") in MISTAKES
     if mistake and re.fullmatch(f"http://({here}):600[12]", rule["service"]):
         return {**rule, "path": "^/terminal/ws$" if "terminal" in rule["path"] else "^/apps?/"}
     return rule
@@ -123,7 +123,7 @@ def fault(text):
     if edit.by_hand:
         return None if edit.text == text else "edited although it is to be done by hand"
     before, after = meant(text), meant(edit.text)
-    if [tuple(rule.get(key, "") for key in ("hostname", "path", "service")) for rule in after] != [*map(tuple, edit.rules)]:
+    if [tuple(rule.get(key) or "" for key in ("hostname", "path", "service")) for rule in after] != [*map(tuple, edit.rules)]:
         return "the edited file means something else"
     if tunnel_list.edit(edit.text, [HOST], WANTED).text != edit.text:
         return "a second run changes it"
@@ -148,12 +148,12 @@ def fault_of_remote(before):
 
 
 def unmarked(rule):
-    return {**rule, "path": MARK.sub("", rule["path"])} if MARK.search(rule.get("path", "")) else rule
+    return {**rule, "path": MARK.sub("", rule["path"])} if MARK.search(rule.get("path") or "") else rule
 
 
 def misrouted(before, after, swallowed):
     owns = [rule for rule in before if named(rule, HOST) and not rule.get("path")]
-    own = next((rule for rule in owns if rule.get("hostname", "").lower() == HOST), owns[0])
+    own = next((rule for rule in owns if (rule.get("hostname") or "").lower() == HOST), owns[0])
     realtime = "coolify-realtime" if "//coolify" in own["service"] else "127.0.0.1"
     for path, port in PORTS.items():
         service = first(after, HOST, path)["service"].replace("localhost", "127.0.0.1")
