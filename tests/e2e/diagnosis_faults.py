@@ -562,6 +562,7 @@ BROADCAST: dict[str, tuple[dict[str, str], str, str]] = {
     "a login page": ({"port": "7999"}, "|302|text/html|https://team.cloudflareaccess.com/login", "CWT-325"),
     "a page": ({"port": "7999"}, "|200|text/html|", "CWT-325"),
     "a fault of the server": ({"port": "7999"}, "|500|application/json|", "CWT-326"),
+    "a server that is silent": ({"port": "7999"}, "|silent||", "CWT-322"),
     "a server that is silent, by a host that was busy before": ({"port": "7999", "seconds": "2.6"}, "|silent||", "CWT-330"),
     "another server of the kind": ({"port": "7999"}, "|200|application/json|", "CWT-327"),
 }

@@ -32,7 +32,7 @@ def look(lab, url=APP):
         targets=[{"name": "realtime", "url": APP, "kind": "app"}],
         broadcast=[{"name": "broadcast", "url": url, "kind": "app"}],
         app_key_container="coolify",
-        deadline=4.0,
+        deadline=6.0,
     )
     text = json.dumps(result)
     environment = CoolifyHost(lab.host).shell("docker exec coolify printenv").splitlines()

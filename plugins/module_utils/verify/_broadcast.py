@@ -58,14 +58,16 @@ $answer = curl_exec($request);
 echo json_encode([
     'scheme' => (string) $to['scheme'], 'host' => (string) $to['host'], 'port' => (string) $to['port'],
     'error' => curl_errno($request), 'patience' => $patience, 'status' => curl_getinfo($request, CURLINFO_RESPONSE_CODE),
+    'connected' => curl_getinfo($request, CURLINFO_CONNECT_TIME) > 0,
     'location' => (string) curl_getinfo($request, CURLINFO_REDIRECT_URL), 'json' => json_decode((string) $answer) !== null,
 ]);
 """
 
 # curl's exit codes: what the name, the connection and the encryption fail with.
 _NO_NAME, _NO_CONNECTION, _TIMED_OUT = (3, 5, 6), (7, 28, 52, 55, 56), 28
-# Milliseconds within which a server that is there answers. Where a busy host left fewer, no answer tells nothing.
-_ENOUGH = 1500
+# Milliseconds after which no answer tells something: to a connection, and to what is asked on one that was taken. Where a busy
+# host left fewer, the server may be as busy.
+_CONNECTED_IN, _ANSWERED_IN = 1500, 3000
 
 
 def prove(
@@ -140,7 +142,7 @@ def judged(told: t.Mapping[str, t.Any]) -> tuple[str | None, str]:
     error, status = told["error"], told["status"]
     if error in _NO_NAME:
         return "CWT-321", "no address"
-    if error == _TIMED_OUT and told["patience"] < _ENOUGH:
+    if error == _TIMED_OUT and told["patience"] < (_ANSWERED_IN if told["connected"] else _CONNECTED_IN):
         return "CWT-330", "no time left"
     if error in _NO_CONNECTION:
         return "CWT-322", "no answer"

@@ -129,7 +129,7 @@ CWT-328 broadcast?: Coolify's own settings for publishing events could not be re
 CWT-329 broadcast?: The socket to listen on did not open from the host itself.
 - See the other rows with the same address; where they are fine, the host cannot reach its own public address, which others
     can.
-CWT-330 broadcast?: The host was so busy that an event could only be published when hardly any time was left for an answer.
+CWT-330 broadcast?: The host was so busy that an event could only be published when too little time was left for an answer.
 - Run it again when the host has less to do, or set coolify_verify_deadline to more seconds.
 
 # 4xx: the self-heal service

@@ -14,7 +14,7 @@ from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _
 
 TOLD = {
     "scheme": "http", "host": "127.0.0.1", "port": "6001",
-    "error": 0, "patience": 4000, "status": 200, "location": "", "json": True,
+    "error": 0, "patience": 4000, "connected": True, "status": 200, "location": "", "json": True,
 }
 
 
@@ -39,7 +39,11 @@ class Engine:
         ({"error": 6}, "CWT-321"),
         ({"error": 7}, "CWT-322"),
         ({"error": 28}, "CWT-322"),
-        ({"error": 28, "patience": 1499}, "CWT-330"),
+        ({"error": 28, "patience": 3000}, "CWT-322"),
+        # As in a fleet of 20 on one machine, whose one server took 1.6 s and more to answer.
+        ({"error": 28, "patience": 2999}, "CWT-330"),
+        ({"error": 28, "patience": 1500, "connected": False}, "CWT-322"),
+        ({"error": 28, "patience": 1499, "connected": False}, "CWT-330"),
         ({"error": 7, "patience": 500}, "CWT-322"),
         ({"error": 52}, "CWT-322"),
         ({"error": 35}, "CWT-323"),
