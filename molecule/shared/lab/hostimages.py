@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -32,7 +34,19 @@ SYSTEMS = {
 }
 _FOLDER = paths.IMAGES / "host"
 _COMPOSE_PLUGIN = "usr/libexec/docker/cli-plugins/docker-compose"
-_COMPOSE_VERSION = "-X github.com/docker/compose/v2/internal.Version=v2.40.3"
+# The Debian whose Compose v2 a system has that brings v1 only, and beside it the glibc that it was made for.
+_COMPOSE_FROM = {"bookworm": "trixie", "bullseye": "forky"}
+_COMPOSE_HOME = "usr/libexec/compose"
+_COMPOSE_START = f"""#!/bin/sh
+exec /{_COMPOSE_HOME}/ld-linux*.so.* --library-path /{_COMPOSE_HOME} /{_COMPOSE_HOME}/docker-compose "$@"
+"""
+_GLIBC = re.compile(r"(ld-linux.*\.so\.\d|libc\.so\.6|libresolv\.so\.2)")
+# What nobody does in the lab, and takes a quarter of what is to be compiled.
+_TAILSCALE_WITHOUT = (
+    "aws", "bird", "capture", "clientupdate", "cloud", "completion", "desktop_sessions", "drive", "identityfederation", "kube",
+    "networkmanager", "oauthkey", "posture", "qrcodes", "relayserver", "ssh", "synology", "syspolicy", "systray", "taildrop",
+    "tap", "tpm", "wakeonlan", "webbrowser", "webclient",
+)  # fmt: skip
 # Nobody reads manuals in the lab, and they are a third of the files.
 _LEFT_OUT = ("doc", "info", "man", "locale")
 
@@ -44,10 +58,9 @@ def packages(*lists: str) -> list[str]:
 
 def tailscaled() -> Path | None:
     """Return the tailscaled program (also the CLI, by its name), or None where no Go can be had."""
+    tags = ",".join(["ts_include_cli", *(f"ts_omit_{feature}" for feature in _TAILSCALE_WITHOUT)])
     try:
-        return golang.program(
-            "tailscaled", paths.IMAGES / "tailnet", "tailscale.com/cmd/tailscaled", tags="ts_include_cli"
-        )
+        return golang.program("tailscaled", paths.IMAGES / "tailnet", "tailscale.com/cmd/tailscaled", tags=tags)
     except LabError as reason:
         say(f"no real Tailscale: {reason}")
         return None
@@ -59,7 +72,7 @@ def ensure(client: docker.DockerClient, system: System, agent: Path | None) -> s
     Args:
         agent: the tailscaled program, if there is one.
     """
-    shape = images.digest(_FOLDER / "Dockerfile", _FOLDER / "rootfs", agent.name if agent else "", *_LEFT_OUT, "1")
+    shape = images.digest(_FOLDER / "Dockerfile", _FOLDER / "rootfs", agent.name if agent else "", *_LEFT_OUT, _COMPOSE_START)
     names = {
         "registry": (f"host-ubuntu-{system.ubuntu}", images.digest(shape, *_registry_packages(system))),
         "packages": (f"host-{system.name}", images.digest(shape, *_debian_packages(system))),
@@ -75,8 +88,8 @@ def ensure(client: docker.DockerClient, system: System, agent: Path | None) -> s
         shutil.copytree(_FOLDER, context, dirs_exist_ok=True, ignore=shutil.ignore_patterns("packages"))
         if agent:
             _place(agent, context / "products/usr/sbin/tailscaled")
-        if source == "packages" and system.name != "trixie":
-            _place(_compose(system), context / "products" / _COMPOSE_PLUGIN)
+        if source == "packages" and system.name in _COMPOSE_FROM:
+            shutil.unpack_archive(_compose(_COMPOSE_FROM[system.name]), context / "products", "tar")
         (context / "products").mkdir(exist_ok=True)
         images.build(client, tag, context, arguments={"BASE": base_image})
     images.prune(client, name, keep=tag)
@@ -186,23 +199,26 @@ def ensure_mmdebstrap() -> None:
             )
 
 
-def _compose(system: System) -> Path:
-    """Return Compose v2 for a system that has only v1: trixie's own where glibc allows, else built static."""
-    if system.name == "bookworm":
-        return images.product("docker-compose-trixie", images.digest("trixie", "docker-compose"), _extract_compose)
-    return golang.program(
-        "docker-compose", paths.IMAGES / "compose", "github.com/docker/compose/v2/cmd", variables=_COMPOSE_VERSION
-    )
+def _compose(suite: str) -> Path:
+    """Return a tar with the Compose v2 of a Debian suite, which any system runs with the glibc beside it."""
 
+    def make(target: Path) -> None:
+        with images.scratch() as folder:
+            # A suite that is not released yet is signed for a week, which a mirror may be behind.
+            command = ["mmdebstrap", "--quiet", "--variant=extract", "--aptopt=Acquire::Check-Valid-Until \"false\""]
+            tar = folder / "root.tar"
+            subprocess.run(
+                [*command, "--include=docker-compose", suite, str(tar)], check=True, env=dict(os.environ, TMPDIR=str(folder))
+            )
+            with tarfile.open(tar) as root, tarfile.open(target, "w") as product:
+                start = tarfile.TarInfo(_COMPOSE_PLUGIN)
+                start.size, start.mode = len(_COMPOSE_START), 0o755
+                product.addfile(start, io.BytesIO(_COMPOSE_START.encode("ascii")))
+                for member in root:
+                    name = Path(member.name).name
+                    if member.isfile() and (_GLIBC.fullmatch(name) or member.name.endswith(_COMPOSE_PLUGIN)):
+                        file = root.extractfile(member)
+                        member.name = f"{_COMPOSE_HOME}/{name}"
+                        product.addfile(member, file)
 
-def _extract_compose(target: Path) -> None:
-    with images.scratch() as folder:
-        command = ["mmdebstrap", "--quiet", "--variant=extract", "--include=docker-compose", "trixie"]
-        tar = folder / "compose.tar"
-        subprocess.run([*command, str(tar)], check=True, env=dict(os.environ, TMPDIR=str(folder)))
-        with tarfile.open(tar) as root:
-            member = root.extractfile(f"./{_COMPOSE_PLUGIN}")
-            if member is None:
-                raise LabError("Debian trixie's docker-compose has moved its plugin")
-            with open(target, "wb") as file:
-                shutil.copyfileobj(member, file)
+    return images.product(f"docker-compose-{suite}", images.digest(suite, _COMPOSE_START), make)
