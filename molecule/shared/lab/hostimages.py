@@ -36,6 +36,7 @@ _FOLDER = paths.IMAGES / "host"
 _COMPOSE_PLUGIN = "usr/libexec/docker/cli-plugins/docker-compose"
 # The Debian whose Compose v2 a system has that brings v1 only, and beside it the glibc that it was made for.
 _COMPOSE_FROM = {"bookworm": "trixie", "bullseye": "forky"}
+_UNRELEASED = "forky"
 _COMPOSE_HOME = "usr/libexec/compose"
 _COMPOSE_START = f"""#!/bin/sh
 exec /{_COMPOSE_HOME}/ld-linux*.so.* --library-path /{_COMPOSE_HOME} /{_COMPOSE_HOME}/docker-compose "$@"
@@ -167,12 +168,15 @@ def _debian_base(client: docker.DockerClient, system: System, tag: str) -> None:
 
 def debian_root(suite: str, wanted: list[str], folder: Path) -> Path:
     """Write the root file system of a Debian suite with these packages as a tar into the folder, and return it."""
+    left_out = [f"--dpkgopt=path-exclude=/usr/share/{kind}/*" for kind in _LEFT_OUT]
+    return _unpacked(suite, wanted, folder, "--variant=minbase", *left_out)
+
+
+def _unpacked(suite: str, wanted: list[str], folder: Path, *options: str) -> Path:
     ensure_mmdebstrap()
     tar = folder / f"{suite}.tar"
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(wanted)}"]
-    command += [f"--dpkgopt=path-exclude=/usr/share/{kind}/*" for kind in _LEFT_OUT]
     done = subprocess.run(
-        [*command, suite, str(tar)],
+        ["mmdebstrap", "--quiet", f"--include={','.join(wanted)}", *options, suite, str(tar)],
         env=dict(os.environ, TMPDIR=str(folder)),
         capture_output=True,
         text=True,
@@ -202,14 +206,12 @@ def ensure_mmdebstrap() -> None:
 def _compose(suite: str) -> Path:
     """Return a tar with the Compose v2 of a Debian suite, which any system runs with the glibc beside it."""
 
+    # What is not released yet is signed for a week, which a mirror may be behind.
+    late = ["--aptopt=Acquire::Check-Valid-Until \"false\""] if suite == _UNRELEASED else []
+
     def make(target: Path) -> None:
         with images.scratch() as folder:
-            # A suite that is not released yet is signed for a week, which a mirror may be behind.
-            command = ["mmdebstrap", "--quiet", "--variant=extract", "--aptopt=Acquire::Check-Valid-Until \"false\""]
-            tar = folder / "root.tar"
-            subprocess.run(
-                [*command, "--include=docker-compose", suite, str(tar)], check=True, env=dict(os.environ, TMPDIR=str(folder))
-            )
+            tar = _unpacked(suite, ["docker-compose"], folder, "--variant=extract", *late)
             with tarfile.open(tar) as root, tarfile.open(target, "w") as product:
                 start = tarfile.TarInfo(_COMPOSE_PLUGIN)
                 start.size, start.mode = len(_COMPOSE_START), 0o755
@@ -220,5 +222,7 @@ def _compose(suite: str) -> Path:
                         file = root.extractfile(member)
                         member.name = f"{_COMPOSE_HOME}/{name}"
                         product.addfile(member, file)
+                if f"{_COMPOSE_HOME}/docker-compose" not in product.getnames():
+                    raise LabError(f"Debian {suite}'s docker-compose has moved its plugin")
 
     return images.product(f"docker-compose-{suite}", images.digest(suite, _COMPOSE_START), make)
