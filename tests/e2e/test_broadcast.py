@@ -97,3 +97,13 @@ def test_settings_that_cannot_be_read_are_no_verdict(lab):
 def test_a_way_in_that_the_host_itself_cannot_go_is_no_verdict(lab):
     published, seen = look(lab, "http://127.0.0.1:6999/app/")
     assert (published["ok"], seen["ok"], seen["diagnosis"]["id"]) == (True, None, "CWT-329")
+
+
+def test_a_server_that_takes_connections_and_answers_nobody(lab):
+    """The time was spent on waiting for it, and not by a busy host."""
+    host = CoolifyHost(lab.host)
+    host.shell("docker exec coolify pkill -STOP -f soketi")
+    try:
+        assert [(result["ok"], result["diagnosis"]["id"]) for result in look(lab)] == [(False, "CWT-322")]
+    finally:
+        host.shell("docker exec coolify pkill -CONT -f soketi")

@@ -65,9 +65,9 @@ echo json_encode([
 
 # curl's exit codes: what the name, the connection and the encryption fail with.
 _NO_NAME, _NO_CONNECTION, _TIMED_OUT = (3, 5, 6), (7, 28, 52, 55, 56), 28
-# Milliseconds after which no answer tells something: to a connection, and to what is asked on one that was taken. Where a busy
-# host left fewer, the server may be as busy.
-_CONNECTED_IN, _ANSWERED_IN = 1500, 3000
+# Milliseconds after which no answer tells something, and that where the connection was taken by a server that answers others.
+# Where a busy host left fewer, the server may be as busy.
+_ENOUGH, _ANSWERED_IN = 1500, 3000
 
 
 def prove(
@@ -96,8 +96,9 @@ def prove(
         thread.start()
     for client in clients:
         client.listening.wait(max(0.0, end - deadline * _PATIENCE - time.monotonic()))
+    answers = any(client.listening.is_set() for index, client in enumerate(clients) if index not in results)
     began = time.monotonic()
-    published = _handshake.within(end, lambda: publish(engine, container, channel, end - deadline * _ON_THE_WAY))
+    published = _handshake.within(end, lambda: publish(engine, container, channel, end - deadline * _ON_THE_WAY, answers))
     published = published or _result(began, {}, "CWT-328", "not looked at")
     if not published["ok"]:
         # Whoever waits for it waits in vain.
@@ -107,14 +108,17 @@ def prove(
     return [published, *(results.get(index) or client.unfinished() for index, client in enumerate(clients))]
 
 
-def publish(engine: _client.Engine, container: str, channel: str, end: float) -> dict[str, t.Any]:
-    """Publishes an event on this channel as the backend would, until `end` of the monotonic clock; the result of that."""
+def publish(engine: _client.Engine, container: str, channel: str, end: float, answers: bool) -> dict[str, t.Any]:
+    """Publishes an event on this channel as the backend would, until `end` of the monotonic clock; the result of that.
+
+    `answers` tells whether the realtime server answered anybody in this run.
+    """
     began = time.monotonic()
     until = time.time() + end - began
     try:
         _code, output = engine.exec(container, ["php", "-r", _PUBLISH, channel, _EVENT, f"{until:.3f}"])
         told = json.loads(output.decode("utf-8"))
-        return _result(began, told, *judged(told))
+        return _result(began, told, *judged(told, answers))
     except (_client.EngineError, ValueError, KeyError, TypeError, RecursionError):
         # What is printed instead may hold anything.
         return _result(began, {}, "CWT-328", "not looked at")
@@ -137,12 +141,12 @@ def _result(began: float, told: t.Mapping[str, t.Any], identifier: str | None, s
     }
 
 
-def judged(told: t.Mapping[str, t.Any]) -> tuple[str | None, str]:
-    """What the answer to a published event means, as an id of the diagnoses, and in a few words."""
+def judged(told: t.Mapping[str, t.Any], answers: bool) -> tuple[str | None, str]:
+    """What the answer to a published event means, as an id of the diagnoses, and in a few words; `answers` as for `publish`."""
     error, status = told["error"], told["status"]
     if error in _NO_NAME:
         return "CWT-321", "no address"
-    if error == _TIMED_OUT and told["patience"] < (_ANSWERED_IN if told["connected"] else _CONNECTED_IN):
+    if error == _TIMED_OUT and told["patience"] < (_ANSWERED_IN if told["connected"] and answers else _ENOUGH):
         return "CWT-330", "no time left"
     if error in _NO_CONNECTION:
         return "CWT-322", "no answer"

@@ -62,13 +62,20 @@ class Engine:
 )
 def test_each_answer_has_its_diagnosis(changes: dict[str, t.Any], identifier: str | None) -> None:
     engine: t.Any = Engine({**TOLD, **changes})
-    result = _broadcast.publish(engine, "coolify", "channel", time.monotonic() + 60)
+    result = _broadcast.publish(engine, "coolify", "channel", time.monotonic() + 60, True)
     assert (result["diagnosis"] or {}).get("id") == identifier
     assert result["ok"] is _diagnosis.verdict(identifier)
     (container, argv) = engine.asked[0]
     assert (container, argv[:2], argv[3:-1]) == ("coolify", ["php", "-r"], ["channel", "selfhosted-coolify"])
     # As long as the caller has time, by the clock that the container has too.
     assert 50 < float(argv[-1]) - time.time() < 61
+
+
+@pytest.mark.parametrize(("patience", "identifier"), [(1500, "CWT-322"), (1499, "CWT-330")])
+def test_a_server_that_takes_connections_and_answers_nobody_is_no_busy_one(patience: int, identifier: str) -> None:
+    engine: t.Any = Engine({**TOLD, "error": 28, "patience": patience})
+    result = _broadcast.publish(engine, "coolify", "channel", time.monotonic() + 60, False)
+    assert result["diagnosis"]["id"] == identifier
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,7 @@ def test_each_answer_has_its_diagnosis(changes: dict[str, t.Any], identifier: st
 )
 def test_what_cannot_be_understood_is_no_verdict_and_is_not_repeated(output: t.Any) -> None:
     engine: t.Any = Engine(output)
-    result = _broadcast.publish(engine, "coolify", "channel", time.monotonic() + 60)
+    result = _broadcast.publish(engine, "coolify", "channel", time.monotonic() + 60, True)
     assert (result["ok"], result["diagnosis"]["id"]) == (None, "CWT-328")
     assert "s3cret" not in json.dumps(result)
 
