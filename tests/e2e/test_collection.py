@@ -59,7 +59,8 @@ class Somebody:
             **kept,
             "HOME": str(home),
             "PATH": f"{BIN}:{os.environ['PATH']}",
-            "ANSIBLE_SSH_ARGS": f"-F {home}/ssh_config",
+            # With what Ansible gives by itself.
+            "ANSIBLE_SSH_ARGS": f"-F {home}/ssh_config -C -o ControlMaster=auto -o ControlPersist=60s",
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": f"url.file://{checkout}.insteadOf",
             "GIT_CONFIG_VALUE_0": URL,

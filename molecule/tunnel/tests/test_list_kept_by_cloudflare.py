@@ -44,7 +44,6 @@ def by_api(api):
     return {"coolify_tunnel_id": "auto", "coolify_tunnel_api_token": TOKEN, "coolify_tunnel_api_url": api.url}
 
 
-@pytest.mark.parametrize("version", ["4.7.6"], indirect=True)
 def test_without_credentials_it_is_told_what_to_enter_and_by_api_it_is_done(lab, version, api, by_api):
     chosen = {"coolify_access": "domain", **BY_RULES_ALONE}
     untreated, before = copy.deepcopy(api.config), started(lab)
@@ -57,7 +56,7 @@ def test_without_credentials_it_is_told_what_to_enter_and_by_api_it_is_done(lab,
     api.change([*entered, *api.config["ingress"]])
     run, found = lab.diagnoses("playbooks/verify.yml", **chosen)
     assert (run.code, found[lab.host]) == (0, NOT_LOOKED), run.text
-    let_in(lab, "by-hand", ("public", ""))
+    let_in(lab, f"by-hand-{version}", ("public", ""))
 
     api.put(untreated)
     run, found = lab.diagnoses("playbooks/site.yml", **chosen, **by_api)
@@ -69,8 +68,8 @@ def test_without_credentials_it_is_told_what_to_enter_and_by_api_it_is_done(lab,
     assert [(rule["service"], rule["originRequest"]) for rule in api.config["ingress"][:2]] == [
         (f"http://127.0.0.1:{port}", rest[1]["originRequest"]) for port in (6002, 6001)
     ]
-    let_in(lab, "by-api", ("public", ""))
-    kept_out(lab, "by-api")
+    let_in(lab, f"by-api-{version}", ("public", ""))
+    kept_out(lab, f"by-api-{version}")
     api.asked.clear()
     assert lab.play("playbooks/site.yml", "--tags", "tunnel", **chosen, **by_api).changed == {}
     assert api.asked == ["GET"]
