@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
-from pathlib import Path
+import warnings
 
 import pytest
 import run as stages
@@ -25,43 +26,58 @@ MACHINES = {
     "without python3-apt": PURGE,
     "with python3-apt, without lists": f"{PURGE} && apt-get -qqy install python3-apt && rm -rf /var/lib/apt/lists/*",
 }
+PYTHONS = {"the system's": None, "a foreign one": stages.oldest_python()}
 
 
-def install(machine, folder, *options):
-    (folder / "play.yml").write_text(json.dumps(PLAY))
+def installed(inventory, *options):
+    """The changes on each machine, all at the same time."""
     done = subprocess.run(
-        [str(BIN / "ansible-playbook"), "-i", f"{machine.name},", "-e", "ansible_connection=community.docker.docker",
-         *options, "play.yml"],
-        cwd=folder, env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}, capture_output=True, text=True, check=False,
+        [str(BIN / "ansible-playbook"), "-i", str(inventory), *options, "play.yml"],
+        cwd=inventory.parent,
+        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+        capture_output=True, text=True, check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return {name: one["changed"] for name, one in json.loads(done.stdout)["stats"].items()}
 
 
 def has(machine, program):
     return machine.exec_run(["sh", "-c", f"command -v {program}"])[0] == 0
 
 
-@pytest.mark.parametrize("python", ["the system's", "a foreign one"])
-@pytest.mark.parametrize("kind", MACHINES)
-def test_nft_is_installed_as_check_mode_said(lab, tmp_path, kind, python):
-    options, mounts = [], {}
-    if python == "a foreign one":
-        old = stages.oldest_python()
-        if old is None:
-            pytest.skip("no other Python on this machine")
-        home = str(Path(old).parents[1])
-        options, mounts = ["-e", f"ansible_python_interpreter={old}"], {home: {"bind": home, "mode": "ro"}}
-    machine = lab.engine.containers.run(
-        lab.engine.containers.get(lab.host).image, ["3600"], entrypoint="sleep", name=f"{lab.prefix}-package",
-        detach=True, volumes=mounts,
-    )
+@pytest.fixture
+def machines(lab):
+    """By name: one of each kind for each Python, and the variables that lead Ansible to it."""
+    made = {}
     try:
+        for kind, (python, path) in itertools.product(MACHINES, PYTHONS.items()):
+            name = f"{lab.prefix}-package-{len(made)}"
+            variables, mounts = {"ansible_connection": "community.docker.docker"}, {}
+            if python == "a foreign one":
+                if path is None:
+                    warnings.warn("no other Python on this machine: seen with the system's alone", stacklevel=1)
+                    continue
+                home = str(path.parents[1])
+                variables["ansible_python_interpreter"], mounts = str(path), {home: {"bind": home, "mode": "ro"}}
+            image = lab.engine.containers.get(lab.host).image
+            machine = lab.engine.containers.run(
+                image, ["3600"], entrypoint="sleep", name=name, detach=True, volumes=mounts
+            )
+            made[name] = (machine, kind, variables)
+        yield made
+    finally:
+        for machine, _kind, _variables in made.values():
+            machine.remove(force=True)
+
+
+def test_nft_is_installed_as_check_mode_said(machines, tmp_path):
+    (tmp_path / "play.yml").write_text(json.dumps(PLAY))
+    inventory = tmp_path / "hosts.json"
+    inventory.write_text(json.dumps({"all": {"hosts": {name: one[2] for name, one in machines.items()}}}))
+    for machine, kind, _variables in machines.values():
         code, output = machine.exec_run(["sh", "-c", MACHINES[kind]])
         assert code == 0, output
-        assert "changed=1" in install(machine, tmp_path, *options, "--check")
-        assert not has(machine, "nft")
-        assert "changed=1" in install(machine, tmp_path, *options)
-        assert has(machine, "nft")
-    finally:
-        machine.remove(force=True)
+    assert installed(inventory, "--check") == dict.fromkeys(machines, 1)
+    assert not [name for name, (machine, _kind, _variables) in machines.items() if has(machine, "nft")]
+    assert installed(inventory) == dict.fromkeys(machines, 1)
+    assert all(has(machine, "nft") for machine, _kind, _variables in machines.values())

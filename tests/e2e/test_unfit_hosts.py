@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from compare_snapshots import differences
 
+# What each names: one host of the lab under a name for each, in one run.
+BAD = {
+    "a-scheme": ({"coolify_domain": "https://coolify.lab.test"}, ["coolify_domain", "https://"]),
+    "a-path": ({"coolify_domain": "coolify.lab.test/app"}, ["coolify_domain"]),
+    "a-port": ({"coolify_domain": "coolify.lab.test:443"}, ["coolify_domain"]),
+    "a-space": ({"coolify_domain": "coolify lab.test"}, ["coolify_domain"]),
+    "a-bell": ({"coolify_domain": "coolify.lab.test\u0007"}, ["coolify_domain"]),
+    "no-mode": ({"coolify_access": "everything"}, ["coolify_access", "dual"]),
+    "no-folder": ({"coolify_data_path": "/nowhere"}, ["coolify_data_path", "/nowhere/source/.env"]),
+    "no-address": ({"coolify_nginx_resolver": "ns.example.com"}, ["coolify_nginx_resolver", "IP address"]),
+    # A role at the end of the play refuses before the first one changes anything, too.
+    "no-number": ({"coolify_verify_deadline": "soon"}, ["coolify_verify_deadline"]),
+}
 
-@pytest.mark.parametrize(
-    ("variables", "names"),
-    [
-        ({"coolify_domain": "https://coolify.lab.test"}, ["coolify_domain", "https://"]),
-        ({"coolify_domain": "coolify.lab.test/app"}, ["coolify_domain"]),
-        ({"coolify_domain": "coolify.lab.test:443"}, ["coolify_domain"]),
-        ({"coolify_domain": "coolify lab.test"}, ["coolify_domain"]),
-        ({"coolify_domain": "coolify.lab.test\u0007"}, ["coolify_domain"]),
-        ({"coolify_access": "everything"}, ["coolify_access", "dual"]),
-        ({"coolify_data_path": "/nowhere"}, ["coolify_data_path", "/nowhere/source/.env"]),
-        ({"coolify_nginx_resolver": "ns.example.com"}, ["coolify_nginx_resolver", "IP address"]),
-        # A role at the end of the play refuses before the first one changes anything, too.
-        ({"coolify_verify_deadline": "soon"}, ["coolify_verify_deadline"]),
-    ],
-)
-def test_bad_variable(lab, variables, names):
+
+def test_bad_variables(lab):
+    variables = lab.variables()
+    common = {key: variables[key] for key in ("ansible_host", "ansible_python_interpreter")}
+    inventory = lab.folder / "bad.json"
+    hosts = {name: {**common, **bad} for name, (bad, _names) in BAD.items()}
+    inventory.write_text(json.dumps({"all": {"children": {"coolify": {"hosts": hosts}}}}))
     before = lab.snapshot()
-    run = lab.play("playbooks/site.yml", **variables)
+    run = lab.play("playbooks/site.yml", "-i", str(inventory), "--forks", "4", "-l", f"coolify,!{lab.host}")
     assert run.code != 0
-    messages = run.failed[lab.host]
-    assert len(messages) == 1, messages
-    for name in names:
-        assert name in messages[0]
+    assert {name: len(messages) for name, messages in run.failed.items()} == dict.fromkeys(BAD, 1), run.failed
+    for name, (_bad, words) in BAD.items():
+        for word in words:
+            assert word in run.failed[name][0]
+    assert run.changed == {}
     assert differences(before, lab.snapshot()) == []
 
 
