@@ -214,6 +214,11 @@ def fast_stages() -> list[Stage]:
     ]
 
 
+def playbooks_stage() -> Stage:
+    """What needs ansible-playbook to be asked, and no host: roles and action plugins over an inventory."""
+    return Stage("playbooks", [[PYTHON, "-m", "pytest", "-n", "2", "tests/playbooks"]], junit=True)
+
+
 def oldest_python_stages() -> list[Stage]:
     """The logic on the oldest Python that a managed host may have."""
     old = oldest_python()
@@ -281,7 +286,8 @@ def main() -> int:
     stages = fast_stages()
     if arguments.extent != "fast":
         images = [Stage("images", [[*LAB, "build"]]), Stage(OLDER_IMAGES, [[*LAB, "build", "--system", *SYSTEMS]])]
-        stages = [*stages, *oldest_python_stages(), sanity_stage(), *images, *lab_stages(arguments.extent == "all")]
+        no_lab = [playbooks_stage(), *oldest_python_stages(), sanity_stage(), *images]
+        stages = [*stages, *no_lab, *lab_stages(arguments.extent == "all")]
     if arguments.only:
         stages = [stage for stage in stages if stage.name in arguments.only]
     passed = failed = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ["a", "b", "c", "d", "e"]
 ROW = {"hop": "app", "from": "host", "url": "coolify", "seen": "running", "milliseconds": None, "ok": True}
 

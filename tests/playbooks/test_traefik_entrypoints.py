@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ansible_collections.selfhosted.coolify.plugins.filter.access_plan import access_plan
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 FOUND = ROOT / "tests" / "unit" / "plugins" / "module_utils" / "hops" / "treated.json"
 PLAY = """
 - hosts: localhost
