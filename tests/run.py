@@ -30,6 +30,8 @@ PYTHON = str(BIN / "python")
 LAB = [PYTHON, "molecule/shared/lab"]
 # Their probes and time limits want some quiet: beside each other, and nothing else.
 QUIET = ("firewall", "self-heal")
+# One process at a time, for minutes: begun first, so that the rest goes beside them.
+SLOWEST = ("images", "sanity")
 # How many of the other stages with a lab go at a time. They mostly wait, for a closed port, a health check, an answer.
 LANES = int(os.environ.get("LAB_LANES") or 2)
 # The end-to-end tests by the lab that they share; what is named in neither list fails the run.
@@ -264,7 +266,8 @@ def lab_stages(every_system: bool) -> list[Stage]:
     for name, files in E2E.items():
         paths = [f"tests/e2e/test_{file}.py" for file in files]
         stages.append(Stage(name, [[PYTHON, "-m", "pytest", "-x", "-v", *paths]], junit=True, environment=modes, lab=name))
-    for name in scenario_names():
+    # Backwards, as it happens: the longest first, so that no lane is left with one alone.
+    for name in reversed(scenario_names()):
         # The newest one's main job is what tests/e2e/test_site.py tells of.
         some = SYSTEMS[:-1] if name == "default" else SYSTEMS[-1:]
         systems = SYSTEMS if every_system else some
@@ -296,7 +299,7 @@ def main() -> int:
         # Those of the older systems have time until the first lab that has one.
         older = [stage for stage in stages if stage.name == OLDER_IMAGES]
         without_lab = sorted(
-            (stage for stage in stages if not stage.lab and stage not in older), key=lambda stage: stage.name != "images"
+            (stage for stage in stages if not stage.lab and stage not in older), key=lambda stage: stage.name not in SLOWEST
         )
         quiet = [stage for stage in stages if stage.quiet]
         busy = [stage for stage in stages if stage.lab and not stage.quiet]
