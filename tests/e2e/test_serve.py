@@ -12,7 +12,7 @@ import os
 import pytest
 import trustme
 from lab_client import ROOT
-from ways import BORNE, SILENCE, let_in, treated
+from ways import BORNE, SILENCE, coolify, kept_out, let_in, treated, version  # noqa: F401
 
 CERTIFICATES = "/var/lib/tailscale/certs"
 # Each kind of what is then written; `make test-all` tries them all.
@@ -24,7 +24,7 @@ DYNAMIC = "/data/coolify/proxy/dynamic"
 
 
 @pytest.fixture(scope="module")
-def name(lab):
+def name(lab, version):  # noqa: F811
     """The host's name in the tailnet, with a certificate, which the peer finds; the host has no domain."""
     found = json.loads(lab.shell("tailscale status --json"))
     name, address = found["Self"]["DNSName"].rstrip("."), found["TailscaleIPs"][0]
@@ -37,7 +37,7 @@ def name(lab):
     peer = f"{lab.prefix}-peer"
     lab.shell(f"grep -q {name} /etc/hosts || echo {address} {name} >>/etc/hosts", peer)
     yield name
-    lab.play("playbooks/remove.yml")
+    assert lab.play("playbooks/remove.yml").code == 0
     lab.shell(f"tailscale serve reset; rm -r {CERTIFICATES}; mv {DYNAMIC}/coolify.off {DYNAMIC}/coolify.yaml")
     lab.shell(f"sed '/ {name}$/d' /etc/hosts >/tmp/hosts; cat /tmp/hosts >/etc/hosts; rm /tmp/hosts", peer)
 
@@ -51,7 +51,7 @@ def serve(lab, name: str, port: int, https: bool) -> None:
 
 
 @pytest.mark.parametrize(("port", "https"), SERVED)
-def test_a_terminal_and_an_event_by_the_served_name(lab, name, port, https):
+def test_a_terminal_and_an_event_by_the_served_name_and_by_no_other(lab, name, port, https):
     serve(lab, name, port, https)
     treated(lab)
     url = f"http{'s' * https}://{name}" + ("" if port in (443, 80) else f":{port}")
@@ -60,6 +60,7 @@ def test_a_terminal_and_an_event_by_the_served_name(lab, name, port, https):
     looked = [row["url"] for row in report["rows"] if row["from"] == f"{lab.prefix}-peer" and row["hop"] == "tailscale"]
     assert looked == [f"{url}/terminal/ws", f"{url}/app/"]
     let_in(lab, f"served-{port}", (f"{url}/", ""))
+    kept_out(lab, f"served-{port}")
     again = lab.play("playbooks/site.yml")
     assert (again.code, again.stats[lab.host]["changed"]) == (0, 0), again.changed
 
@@ -85,3 +86,4 @@ def test_both_by_the_name_and_by_the_address(lab, name):
     serve(lab, name, 443, True)
     treated(lab, coolify_access="dual")
     let_in(lab, "both", (f"https://{name}/", ""), ("tailnet", ""))
+    kept_out(lab, "both")
