@@ -94,6 +94,18 @@ class Lab:
                         failed.setdefault(host, []).append(str(outcome.get("msg", "")))
         return Run(done.returncode, text, result.get("stats", {}), changed, failed)
 
+    def also_named(self, names: dict[str, dict[str, t.Any]]) -> list[str]:
+        """Options of a run in which the host is in the inventory under more names too, each with variables of its own."""
+        if not names:
+            return []
+        variables = self.variables()
+        common = {key: variables[key] for key in ("ansible_host", "ansible_python_interpreter", "lab_address6")}
+        hosts = {name: {**common, **more} for name, more in names.items()}
+        inventory = self.folder / "also-named.json"
+        inventory.write_text(json.dumps({"all": {"children": {"coolify": {"hosts": hosts}}}}))
+        # It is one machine, whatever its names: not a dozen runs at the same moment.
+        return ["-i", str(inventory), "--forks", "4"]
+
     def diagnoses(self, playbook: str, *options: str, **variables: object) -> tuple[Run, dict[str, set[tuple[str, str]]]]:
         """A run that verifies, and by host the hop and id of each row of its report that has one."""
         report = self.folder / "report.json"

@@ -5,7 +5,6 @@ The faults are in diagnosis_faults.py; that each id of the table has one is chec
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import typing as t
@@ -47,20 +46,18 @@ def filled(value: t.Any, places: dict[str, str]) -> t.Any:
 
 
 def entries(lab, one: Round) -> dict[str, dict[str, t.Any]]:
+    """The variables of each name that the round adds to the inventory."""
     variables = lab.variables()
-    common = {key: variables[key] for key in ("ansible_host", "ansible_python_interpreter", "lab_address6")}
     address = variables["ansible_host"]
     unused = address.rpartition(".")[0] + ".250"
     places = {"address": address, "unused": unused, "domain": variables["lab_domain"]}
-    return {name: {**common, **filled(fault.entry, places)} for name, fault in one.faults.items() if fault.entry is not None}
+    return {name: filled(fault.entry, places) for name, fault in one.faults.items() if fault.entry is not None}
 
 
 def expect_each_where_it_is(lab, one: Round) -> None:
     """Makes the faults of a round, looks once, and undoes them."""
     machine = CoolifyHost(lab.host)
     more = entries(lab, one)
-    inventory = lab.folder / "entries.json"
-    inventory.write_text(json.dumps({"all": {"children": {"coolify": {"hosts": more}}}}))
     begun = []
     try:
         for fault in one.faults.values():
@@ -68,9 +65,7 @@ def expect_each_where_it_is(lab, one: Round) -> None:
             machine.shell(TOOLS + fault.make)
         # What nginx and systemd do after they have said yes.
         time.sleep(1)
-        # All entries are the same machine, which publishes an event for each: not for a dozen at the same moment.
-        options = ["-i", str(inventory), "--forks", "4"] if more else []
-        _run, found = lab.diagnoses(one.playbook, *options, **one.variables)
+        _run, found = lab.diagnoses(one.playbook, *lab.also_named(more), **one.variables)
     finally:
         for fault in reversed(begun):
             machine.shell(TOOLS + fault.undo)

@@ -17,7 +17,7 @@ from coolify_sockets import Watch
 from diagnosis_faults import SEPARATE
 from lab_client import Browsing
 from test_every_diagnosis import expect_each_where_it_is
-from ways import let_in, treated
+from ways import kept_out, let_in, treated
 
 OLD, MIDDLE, NEW = "4.3.24", "4.4.6", "4.7.6"
 ENV = "/data/coolify/source/.env"
@@ -65,9 +65,11 @@ def update_without_a_moment_without_routes(coolify: CoolifyHost, version: str) -
 
 
 def proved(lab, mode: str, name: str) -> None:
-    """verify has nothing to name; from each side that the mode promises, a terminal is typed into and an event arrives."""
+    """verify has nothing to name; from each side that the mode promises, a terminal is typed into and an event arrives; from
+    nowhere else."""
     treated(lab, "playbooks/verify.yml", coolify_access=mode)
     let_in(lab, f"{name}-{mode}", *((side, "") for side in SIDES[mode]))
+    kept_out(lab, f"{name}-{mode}")
 
 
 def nothing_to_change(lab, mode: str) -> None:
@@ -121,6 +123,7 @@ def test_there_and_back_again(lab, coolify, untouched):
         update_without_a_moment_without_routes(coolify, version)
         for side, browser in staying.items():
             browser.back(f"{side}-at-{version}")
+        kept_out(lab, f"staying-{version}")
         nothing_to_change(lab, "dual")
     for side, browser in staying.items():
         seen = browser.ended()
