@@ -545,6 +545,9 @@ def test_host_looks_at_the_address_that_is_bound() -> None:
     looked = [url for hop, url, _expect in urls("host", plan, info) if hop in ("nginx", "realtime")]
     assert looked
     assert all(url.startswith("http://100.101.102.103:") for url in looked)
+    looks = _targets.looks(plan, info)
+    itself = [one["url"] for name in ("broadcast", "prompts") for one in looks[name] if "100.101.102.103" in one["url"]]
+    assert itself == ["http://100.101.102.103:6001/app/", "http://100.101.102.103:6002/terminal/ws"]
 
 
 def test_unknown_view() -> None:

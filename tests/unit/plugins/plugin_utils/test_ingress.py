@@ -192,6 +192,18 @@ def test_a_wildcard_s_rule_is_not_the_hostname_s():
     assert _ingress.BEGIN in edit(text).text
 
 
+@pytest.mark.parametrize("host", ["192.168.1.50", "[fd00::50]", "elsewhere"])
+def test_another_machine_s_ports_do_not_serve_the_paths(host):
+    """Field case T3 by the list's own anchored rules: the page is on this machine, and so are its servers."""
+    away = "".join(
+        f"  - hostname: {HOST}\n    path: {path}\n    service: http://{host}:{port}\n"
+        for path, port in (("^/app/", 6001), ("^/terminal/ws$", 6002))
+    )
+    text = LIST.format("http://localhost:8000", "").replace("ingress:\n", "ingress:\n" + away)
+    assert services(text) == ["http://127.0.0.1:6002", "http://127.0.0.1:6001"]
+    assert away in edit(text).text
+
+
 def test_narrowing_alone_is_enough_where_the_rules_stand_right():
     text = LIST.format("http://localhost:8000", "")
     both = "".join(
