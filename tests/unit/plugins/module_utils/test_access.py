@@ -470,9 +470,11 @@ def test_a_number_that_the_command_line_gave_as_text() -> None:
     assert _access.plan(host(), TAILSCALE, nginx={"read_timeout": "3600"})["mode"] == "domain"
 
 
-def test_a_host_that_publishes_neither_port_has_nothing_to_put_in_the_tunnels_list() -> None:
+def test_a_host_that_publishes_neither_port_has_nothing_to_close_and_nothing_for_the_tunnels_list() -> None:
+    """Field case P4."""
     plan = _access.plan(host(ports={"app": None, "terminal": None, "http": 8000}), TAILSCALE)
-    assert plan["firewall"]["ports"] == []
+    assert (plan["firewall"]["wanted"], plan["firewall"]["ports"]) == (False, [])
+    assert "neither port" in plan["firewall"]["why"]
     assert not plan["tunnel"]["wanted"]
 
 
@@ -515,7 +517,7 @@ def test_a_domain_that_a_mode_does_not_need_refuses_nothing(own: str) -> None:
     info = host(domain={"host": own, "scheme": "https", "source": "/x/coolify.yaml"})
     plan = _access.plan(info, TAILSCALE, access="tailscale")
     assert (plan["mode"], plan["domain"], plan["traefik"]["wanted"]) == ("tailscale", None, False)
-    assert own in plan["notes"][0]
+    assert [note for note in plan["notes"] if own in note] != []
     with pytest.raises(_domain.AccessError, match=r"/x/coolify\.yaml"):
         _access.plan(info, TAILSCALE)
 

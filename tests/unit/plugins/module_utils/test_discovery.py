@@ -356,8 +356,10 @@ def test_without_docker_the_rest_is_told(root: Path) -> None:
 def test_an_env_file_that_compose_refuses_is_told_with_the_line(root: Path) -> None:
     """Field case V8: Coolify runs on, and fails at its next start."""
     env = root / "data/coolify/source/.env"
-    env.write_text(env.read_text() + 'X="unclosed\n')
-    assert "a quote is not closed" in facts(root)["env_file"]["error"]
+    before = env.read_text()
+    env.write_text(before + 'X="unclosed\n')
+    told = facts(root)["env_file"]["error"] or ""
+    assert f"line {before.count(chr(10)) + 1}: a quote is not closed" in told
 
 
 def test_an_empty_machine(tmp_path: Path) -> None:

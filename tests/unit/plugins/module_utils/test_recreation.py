@@ -12,7 +12,8 @@ from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _
 
 IMAGE_ID = "sha256:1111"
 DOCKER = """#!/bin/sh
-echo "$LATEST_IMAGE $REGISTRY_URL $DOCKER_HOST ${COMPOSE_FILE-unset} ${APP_PORT-unset} $*" >> "$(dirname "$0")/calls"
+echo "$LATEST_IMAGE $REGISTRY_URL $DOCKER_HOST $*" >> "$(dirname "$0")/calls"
+env > "$(dirname "$0")/environment"
 case "$*" in
     *"config --images") cat "$(dirname "$0")/images" ;;
     "image inspect"*) echo sha256:1111 ;;
@@ -86,8 +87,8 @@ def host(tmp_path, monkeypatch):
     host = Host(tmp_path)
     monkeypatch.setattr(_recreation._client, "Engine", lambda _socket: host)
     monkeypatch.setattr(_recreation, "_PAUSE", 0.01)
-    monkeypatch.setenv("COMPOSE_FILE", "/somebody/elses.yml")
-    monkeypatch.setenv("APP_PORT", "9999")
+    for name in ("COMPOSE_FILE", "APP_PORT", "APP_ENV", "PUSHER_HOST"):
+        monkeypatch.setenv(name, "of-the-task")
     return host
 
 
@@ -96,7 +97,10 @@ def test_makes_one_container_anew_as_it_was_made(host):
     assert host.make_effective() >= 0
     (call,) = host.ups()
     pinned, _colon, arguments = call.partition(" compose ")
-    assert pinned == "4.3.0 docker.io unix:///run/docker.sock unset unset"
+    assert pinned == "4.3.0 docker.io unix:///run/docker.sock"
+    given = {line.partition("=")[0] for line in (host.folder / "environment").read_text().splitlines()}
+    # The last four are those that a shell gives itself.
+    assert given - {"PATH", "HOME", "PWD", "OLDPWD", "SHLVL", "_"} == {"DOCKER_HOST", "LATEST_IMAGE", "REGISTRY_URL"}
     folder = host.folder
     assert arguments.split() == [
         *("--project-name", "source", "--project-directory", str(folder), "--env-file", str(host.env)),

@@ -31,11 +31,11 @@ fd7a115ca1e000000000000000000099 08 80 00 80     eth9
 
 
 class Daemon:
-    """Answers one request on a UNIX socket with fixed bytes, and keeps what was asked."""
+    """Answers one request after the other on a UNIX socket with fixed bytes, and keeps what was asked."""
 
-    def __init__(self, path: str, answer: bytes) -> None:
+    def __init__(self, path: str, *answers: bytes) -> None:
         self.path, self.asked = path, b""
-        self._answer = answer
+        self._answers = answers
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(path)
         self._listener.listen(1)
@@ -43,10 +43,11 @@ class Daemon:
         self._thread.start()
 
     def _serve(self) -> None:
-        connection, _peer = self._listener.accept()
-        with connection:
-            self.asked = connection.recv(65536)
-            connection.sendall(self._answer)
+        for one in self._answers:
+            connection, _peer = self._listener.accept()
+            with connection:
+                self.asked += connection.recv(65536)
+                connection.sendall(one)
 
     def close(self) -> None:
         self._listener.close()
@@ -133,6 +134,18 @@ def test_what_tailscaled_serves() -> None:
 )
 def test_what_tailscaled_does_not_serve(config: dict[str, object]) -> None:
     assert _tailscale.served(config) == []
+
+
+def test_what_a_daemon_tells_is_what_is_known_of_the_host(socket_path: str) -> None:
+    """Field cases P5 and P7: what it serves, and that it makes no interface."""
+    answers = [answer(json.dumps(one).encode()) for one in ({**STATUS, "TUN": False}, SERVE)]
+    daemon = Daemon(socket_path, *answers)
+    found = _tailscale.discover("none0", socket_path, socket_path)
+    daemon.close()
+    assert (found["installed"], found["present"], found["userspace"]) == (True, False, True)
+    assert found["served"] == _tailscale.served(SERVE)
+    asked = [line.split()[1] for line in daemon.asked.split(b"\r\n") if line.startswith(b"GET ")]
+    assert asked == [b"/localapi/v0/status?peers=false", b"/localapi/v0/serve-config"]
 
 
 def test_userspace_networking_is_told_by_tailscaled() -> None:
