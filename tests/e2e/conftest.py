@@ -11,7 +11,10 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / folder) for folder in ("tests", "molecule/shared")]
 
+pytest.register_assert_rewrite("ways")
+
 from lab_client import Lab  # noqa: E402
+from ways import coolify, version  # noqa: E402, F401
 
 PREFIX = os.environ.get("LAB_PREFIX", "e2e")
 

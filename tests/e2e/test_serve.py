@@ -12,7 +12,7 @@ import os
 import pytest
 import trustme
 from lab_client import ROOT
-from ways import BORNE, SILENCE, coolify, kept_out, let_in, treated, version  # noqa: F401
+from ways import BORNE, SILENCE, kept_out, let_in, treated
 
 CERTIFICATES = "/var/lib/tailscale/certs"
 # Each kind of what is then written; `make test-all` tries them all.
@@ -24,7 +24,7 @@ DYNAMIC = "/data/coolify/proxy/dynamic"
 
 
 @pytest.fixture(scope="module")
-def name(lab, version):  # noqa: F811
+def name(lab, version):
     """The host's name in the tailnet, with a certificate, which the peer finds; the host has no domain."""
     found = json.loads(lab.shell("tailscale status --json"))
     name, address = found["Self"]["DNSName"].rstrip("."), found["TailscaleIPs"][0]
