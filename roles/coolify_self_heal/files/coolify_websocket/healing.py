@@ -93,7 +93,7 @@ def heal(
 
 
 def withdraw(engine: _client.Engine, settings: Settings, container: str, reason: str) -> Outcome:
-    """Takes our block out of a container that keeps ending, for this reason; not while it renders http.conf from the template.
+    """Takes our block out of a container that keeps ending, for this reason; never where it runs again by now.
 
     Raises EngineError and EngineUnavailable.
     """
@@ -102,8 +102,8 @@ def withdraw(engine: _client.Engine, settings: Settings, container: str, reason:
         return Outcome(GONE, f"there is no container {container}")
     try:
         snapshot = _container.read(engine, inspected, settings.path)
-        if _container.is_unrendered(snapshot):
-            return Outcome(STARTING, "it is starting again, and http.conf is being rendered")
+        if snapshot.running:
+            return Outcome(STARTING, "it is starting again")
         stock = _http_conf.remove(snapshot.text)
     except _container.NotRendered as starting:
         return Outcome(STARTING, str(starting))

@@ -62,6 +62,9 @@ class Report:
             self._remember(short, outcome.detail)
         elif outcome.kind in healing.IN_PLACE:
             # What was refused before is history once the routes are there.
+            if self._state["refusals"] and outcome.kind not in healing.CHANGED:
+                message = f"{outcome.kind}: container {short} ({cause}): {outcome.detail}"
+                self.log(INFO, message, outcome=outcome.kind, container=short)
             self._state["refusals"] = []
         self._say(f"{_WORDS[outcome.kind]} (container {short}, {cause}, {now})", connected=True)
 

@@ -359,6 +359,7 @@ def test_an_answer_that_ends_with_its_container_does_not_end_the_count_of_its_de
         world.container.state = "running"
         world.agent.take(event(world, "start"))
         started(world)
+        world.container.state = "exited"
         world.agent.take(event(world, "die", exitCode="1"))
     assert world.container.http_conf.read_text() == STOCK
     assert "ended 2 times" in world.state()["refusals"][0]["reason"]
@@ -385,7 +386,7 @@ def test_routes_taken_out_are_one_line_in_the_journal(world, capsys):
     assert len(world.state()["refusals"]) == 1
 
 
-@pytest.mark.parametrize("rendered", [None, ""], ids=["not rendered yet", "being rendered"])
+@pytest.mark.parametrize("rendered", [None, "", "whole"], ids=["not rendered yet", "being rendered", "rendered"])
 def test_a_container_that_is_starting_again_when_its_end_is_looked_at_keeps_them(world, rendered):
     """Between an end and its event's turn lies, on a busy host, the next start: which is the one that may go well."""
     world.container.unrender()
@@ -394,12 +395,35 @@ def test_a_container_that_is_starting_again_when_its_end_is_looked_at_keeps_them
     treated = world.container.template.read_text()
     world.container.state = "running"
     if rendered is not None:
-        world.container.http_conf.write_text(rendered)
+        world.container.http_conf.write_text(rendered and treated)
     for dummy in range(3):
         world.agent.take(event(world, "start"))
         world.agent.take(event(world, "die", exitCode="1"))
     assert world.container.template.read_text() == treated
+    assert rendered != "whole" or world.container.http_conf.read_text() == treated
     assert world.state()["refusals"] == []
+
+
+def test_routes_that_were_rendered_before_they_were_taken_out_are_told_of(world, capsys):
+    """The engine keeps who writes a file waiting from the order to start until it runs: the template's block may be rendered."""
+    world.container.unrender()
+    world.container.state = "created"
+    world.agent.take(event(world, "create"))
+    treated = world.container.template.read_text()
+    world.container.state = "restarting"
+    for dummy in range(2):
+        world.agent.take(event(world, "start"))
+        world.agent.take(event(world, "die", exitCode="1"))
+    assert (world.container.template.read_text(), len(world.state()["refusals"])) == (STOCK, 1)
+    world.container.http_conf.write_text(treated)
+    world.container.state = "running"
+    world.container.boot()
+    for dummy in range(2):
+        world.agent.take(event(world, "start"))
+        started(world)
+    assert world.state()["refusals"] == []
+    told = [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["prepared", "withdrawn", "current"]
 
 
 @pytest.mark.parametrize("status", ["0", "137", "143"])
