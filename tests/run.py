@@ -30,8 +30,8 @@ PYTHON = str(BIN / "python")
 LAB = [PYTHON, "molecule/shared/lab"]
 # Their probes and time limits want some quiet: beside each other, and nothing else.
 QUIET = ("firewall", "self-heal")
-# One process at a time, for minutes: begun first, so that the rest goes beside them.
-SLOWEST = ("images", "sanity")
+# One process at a time, for minutes: begun first, beside the images.
+SLOWEST = "sanity"
 # How many of the other stages with a lab go at a time. They mostly wait, for a closed port, a health check, an answer.
 LANES = int(os.environ.get("LAB_LANES") or 2)
 # The end-to-end tests by the lab that they share; what is named in neither list fails the run.
@@ -39,7 +39,7 @@ E2E = {
     "e2e-hosts": ("layouts", "nginx_by_hand", "packages", "unfit_hosts"),
     "e2e-people": ("ansible_cores", "broadcast", "collection", "every_diagnosis", "report", "serve", "site", "terminal"),
 }
-OLDER_IMAGES = "images-older"
+IMAGES, OLDER_IMAGES = "images", "images-older"
 SYSTEMS = ("bullseye", "bookworm", "trixie")
 OLDEST_PYTHON = "3.8"
 STARTED = time.monotonic()
@@ -277,6 +277,12 @@ def lab_stages(every_system: bool) -> list[Stage]:
     return stages
 
 
+def at_a_time(number: int, stages: list[Stage]) -> list[tuple[int, int]]:
+    """What came of the stages, begun in their order."""
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(run_stage, stages))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("extent", choices=("fast", "test", "all"), nargs="?", default="test")
@@ -288,30 +294,38 @@ def main() -> int:
     signal.signal(signal.SIGINT, cut)
     stages = fast_stages()
     if arguments.extent != "fast":
-        images = [Stage("images", [[*LAB, "build"]]), Stage(OLDER_IMAGES, [[*LAB, "build", "--system", *SYSTEMS]])]
+        images = [Stage(IMAGES, [[*LAB, "build"]]), Stage(OLDER_IMAGES, [[*LAB, "build", "--system", *SYSTEMS]])]
         no_lab = [playbooks_stage(), *oldest_python_stages(), sanity_stage(), *images]
         stages = [*stages, *no_lab, *lab_stages(arguments.extent == "all")]
     if arguments.only:
         stages = [stage for stage in stages if stage.name in arguments.only]
     passed = failed = 0
     try:
-        # What boots no lab goes beside each other: the images mostly wait for the network, and one of the others for the rest.
-        # Those of the older systems have time until the first lab that has one.
+        # The images first, then the labs, that wait for a third of their time: for what boots none, one at a time from the
+        # beginning. The images of the older systems have time until the first lab that has one.
+        images = [stage for stage in stages if stage.name == IMAGES]
         older = [stage for stage in stages if stage.name == OLDER_IMAGES]
-        without_lab = sorted(
-            (stage for stage in stages if not stage.lab and stage not in older), key=lambda stage: stage.name not in SLOWEST
-        )
         quiet = [stage for stage in stages if stage.quiet]
         busy = [stage for stage in stages if stage.lab and not stage.quiet]
-        for some, workers, beside in ((without_lab, 3, []), (busy, LANES, older), (quiet, 2, [])):
-            with ThreadPoolExecutor(max_workers=workers) as pool, ThreadPoolExecutor() as more:
-                begun = more.map(run_stage, beside)
-                results = [*pool.map(run_stage, some), *begun]
-            passed, failed = passed + sum(one[0] for one in results), failed + sum(one[1] for one in results)
+        others = [stage for stage in stages if not stage.lab and stage not in images + older]
+        others.sort(key=lambda stage: stage.name != SLOWEST)
+        with ThreadPoolExecutor(1 if busy else 3) as filling, ThreadPoolExecutor(1) as aside:
+            begun = [filling.submit(run_stage, stage) for stage in others]
+            try:
+                results = at_a_time(1, images)
+                begun += [aside.submit(run_stage, stage) for stage in older]
+                results += at_a_time(LANES, busy)
+                results += [one.result() for one in begun]
+            except BaseException:
+                for one in begun:
+                    one.cancel()
+                raise
+        results += at_a_time(2, quiet)
+        passed, failed = sum(one[0] for one in results), sum(one[1] for one in results)
     finally:
         # The labs that the stages made; one of somebody's own (the demo's) is not theirs to take down.
         prefixes = [stage.lab for stage in stages if stage.lab]
-        if prefixes or any(stage.name in ("images", OLDER_IMAGES) for stage in stages):
+        if prefixes or any(stage.name in (IMAGES, OLDER_IMAGES) for stage in stages):
             failed += run_stage(Stage("tidy", [[*LAB, "down", "--prefix", prefix] for prefix in prefixes or ["e2e-hosts"]]))[1]
     say(f"{len(stages)} stages")
     print(f"{passed} passed, {failed} failed", flush=True)

@@ -154,7 +154,8 @@ def main() -> int:
             work(session, arguments, seen)
         except Exception as error:  # whatever the browser says belongs into the report, not into a traceback
             seen["error"] = str(error)
-        if arguments.screenshot:
+        # Of a page that never came there is no picture, and to wait for one would end in a traceback.
+        if arguments.screenshot and page.url != "about:blank":
             page.screenshot(path=str(arguments.screenshot))
         browser.close()
     print(json.dumps(seen), flush=True)

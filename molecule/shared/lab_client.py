@@ -180,7 +180,7 @@ class Lab:
 
 
 class Browsing:
-    """A browser with Coolify's page, opened from a side; its terminal and its first event are there."""
+    """A browser that opens Coolify's page from a side. Several are at it together, if all are begun before one is waited for."""
 
     def __init__(self, lab: Lab, side: str, name: str, *options: str, domain: str = "") -> None:
         self._lab = lab
@@ -190,7 +190,11 @@ class Browsing:
             "--event", f"hello-{name}", "--screenshot", str(lab.folder / f"{name}.png"), *options,
         )
         self._told = ""
-        self._publish(f"hello-{name}")
+        self._first = f"hello-{name}"
+
+    def greeted(self) -> None:
+        """Returns once its terminal was typed into and its first event is published, or it ended."""
+        self._publish(self._first)
 
     def settled(self) -> None:
         """Returns once it has done all that it was told to do, and stays."""

@@ -48,15 +48,18 @@ def treated(lab: Lab, playbook: str = "playbooks/site.yml", **variables: object)
     return run
 
 
-def let_in(lab: Lab, name: str, *people: tuple[str, str], silent: int = 0) -> None:
+def let_in_only(lab: Lab, name: str, *people: tuple[str, str], silent: int = 0) -> None:
     """All at once, each by a side and a domain (empty: the instance's): a terminal typed into, an event received.
 
-    `silent`: then nothing for so many seconds, and again in the same sockets.
+    `silent`: then nothing for so many seconds, and again in the same sockets. Meanwhile a stranger is kept out.
     """
-    opened = {}
+    stranger, opened = _stranger(lab, name), {}
     for side, domain in people:
         one = re.sub(r"[^\w.-]+", "-", f"{name}-{side}{domain}")
         opened[one] = Browsing(lab, side, one, "--idle", str(silent), domain=domain)
+    for browser in opened.values():
+        browser.greeted()
+    _kept_out(lab, stranger)
     for one, browser in opened.items():
         seen = browser.ended()
         assert "error" not in seen, seen
@@ -66,12 +69,21 @@ def let_in(lab: Lab, name: str, *people: tuple[str, str], silent: int = 0) -> No
 
 def kept_out(lab: Lab, name: str) -> None:
     """The public side has no way to the two ports, nor to a terminal by the page's own port."""
+    _kept_out(lab, _stranger(lab, name))
+
+
+def _stranger(lab: Lab, name: str) -> Browsing:
+    return Browsing(lab, "stranger", f"{name}-stranger", "--timeout", "6")
+
+
+def _kept_out(lab: Lab, stranger: Browsing) -> None:
     variables = lab.variables()
     public = answered(lab, f"{lab.prefix}-outside", variables["ansible_host"], variables["lab_address6"])
     assert list(public.values()) == [False] * 4, public
-    stranger = Browsing(lab, "stranger", f"{name}-stranger", "--timeout", "4").ended()
-    assert "error" in stranger
-    assert "terminal" not in stranger
+    stranger.greeted()
+    seen = stranger.ended()
+    assert "error" in seen
+    assert "terminal" not in seen
 
 
 def answered(lab: Lab, machine: str, *addresses: str) -> dict[str, bool]:

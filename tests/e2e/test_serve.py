@@ -12,7 +12,7 @@ import os
 import pytest
 import trustme
 from lab_client import ROOT
-from ways import BORNE, SILENCE, kept_out, let_in, treated
+from ways import BORNE, SILENCE, let_in_only, treated
 
 CERTIFICATES = "/var/lib/tailscale/certs"
 # Each kind of what is then written; `make test-all` tries them all.
@@ -59,8 +59,7 @@ def test_a_terminal_and_an_event_by_the_served_name_and_by_no_other(lab, name, p
     assert report["plan"]["urls"] == [f"{url}/"]
     looked = [row["url"] for row in report["rows"] if row["from"] == f"{lab.prefix}-peer" and row["hop"] == "tailscale"]
     assert looked == [f"{url}/terminal/ws", f"{url}/app/"]
-    let_in(lab, f"served-{port}", (f"{url}/", ""))
-    kept_out(lab, f"served-{port}")
+    let_in_only(lab, f"served-{port}", (f"{url}/", ""))
     again = lab.play("playbooks/site.yml")
     assert (again.code, again.stats[lab.host]["changed"]) == (0, 0), again.changed
 
@@ -71,7 +70,7 @@ def test_silence_that_nginx_by_itself_would_not_bear(lab, name):
     borne = f"proxy_read_timeout {BORNE}; proxy_send_timeout {BORNE};"
     lab.shell(f"docker exec -u 0 coolify sh -c \"echo '{borne}' >{IMPATIENT} && nginx -t -q && nginx -s reload\"")
     try:
-        let_in(lab, "silent", (f"https://{name}/", ""), silent=SILENCE)
+        let_in_only(lab, "silent", (f"https://{name}/", ""), silent=SILENCE)
     finally:
         lab.shell(f"docker exec -u 0 coolify sh -c 'rm {IMPATIENT} && nginx -s reload'")
 
@@ -85,5 +84,4 @@ def test_the_command_that_people_type(lab, name):
 def test_both_by_the_name_and_by_the_address(lab, name):
     serve(lab, name, 443, True)
     treated(lab, coolify_access="dual")
-    let_in(lab, "both", (f"https://{name}/", ""), ("tailnet", ""))
-    kept_out(lab, "both")
+    let_in_only(lab, "both", (f"https://{name}/", ""), ("tailnet", ""))

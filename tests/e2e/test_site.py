@@ -92,6 +92,8 @@ def test_terminal_and_events_from_each_side(lab):
     """Two people at the same time: a terminal typed into, made narrower, pasted into and left alone; an event; all anew."""
     opened = {side: Browsing(lab, side, side, "--work", "--idle", IDLE, "--stay") for side in ("tailnet", "public")}
     for browser in opened.values():
+        browser.greeted()
+    for browser in opened.values():
         browser.settled()
     lab.shell("docker rm -f coolify")
     CoolifyHost(lab.host).create_coolify("4.7.6")

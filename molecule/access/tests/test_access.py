@@ -10,7 +10,7 @@ import os
 import typing as t
 
 import pytest
-from ways import answered, kept_out, let_in, treated
+from ways import answered, let_in_only, treated
 
 OTHER_NAME = "panel.lab.test"
 
@@ -53,7 +53,6 @@ def test_who_is_promised_to_come_in_does_and_nobody_else(lab, version, name):
     way = WAYS[name]
     treated(lab, coolify_access=way.access, **other_names(lab, way))
     people = [(side, "") for side in way.sides] + [("public", way.other_name)] * bool(way.other_name)
-    let_in(lab, f"{name}-{version}", *people)
-    kept_out(lab, f"{name}-{version}")
+    let_in_only(lab, f"{name}-{version}", *people)
     tailnet = answered(lab, f"{lab.prefix}-peer", lab.shell("tailscale ip -4").strip())
     assert list(tailnet.values()) == [True] * 2, tailnet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from connectors import BY_RULES_ALONE, CONTAINER, LIST, container, read, rules, started, write
-from ways import kept_out, let_in, treated
+from ways import let_in_only, treated
 
 TEXT = """\
 tunnel: home
@@ -41,6 +41,5 @@ def test_the_rules_lead_to_the_container_of_the_servers(lab, version):
         ("", "", "http_status:404"),
     ], read(lab)
     assert started(lab) != before
-    let_in(lab, f"{CONTAINER}-{version}", ("public", ""))
-    kept_out(lab, f"{CONTAINER}-{version}")
+    let_in_only(lab, f"{CONTAINER}-{version}", ("public", ""))
     assert lab.shell(f"docker exec {CONTAINER} cat /etc/cloudflared/config.yml") == read(lab, LIST)

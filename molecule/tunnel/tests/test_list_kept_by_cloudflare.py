@@ -10,7 +10,7 @@ import re
 import pytest
 from cloudflare import ACCOUNT, TOKEN, TUNNEL, Api
 from connectors import BY_RULES_ALONE, LIST, started, unit, write
-from ways import kept_out, let_in
+from ways import let_in_only
 
 SECRET = "c2VjcmV0IG9mIHRoZSB0dW5uZWwgaW4gdGhlIGxhYg=="  # noqa: S105 (nobody's)
 CONNECTOR_TOKEN = base64.b64encode(json.dumps({"a": ACCOUNT, "t": TUNNEL, "s": SECRET}).encode()).decode()
@@ -56,7 +56,7 @@ def test_without_credentials_it_is_told_what_to_enter_and_by_api_it_is_done(lab,
     api.change([*entered, *api.config["ingress"]])
     run, found = lab.diagnoses("playbooks/verify.yml", **chosen)
     assert (run.code, found[lab.host]) == (0, NOT_LOOKED), run.text
-    let_in(lab, f"by-hand-{version}", ("public", ""))
+    let_in_only(lab, f"by-hand-{version}", ("public", ""))
 
     api.put(untreated)
     run, found = lab.diagnoses("playbooks/site.yml", **chosen, **by_api)
@@ -68,8 +68,7 @@ def test_without_credentials_it_is_told_what_to_enter_and_by_api_it_is_done(lab,
     assert [(rule["service"], rule["originRequest"]) for rule in api.config["ingress"][:2]] == [
         (f"http://127.0.0.1:{port}", rest[1]["originRequest"]) for port in (6002, 6001)
     ]
-    let_in(lab, f"by-api-{version}", ("public", ""))
-    kept_out(lab, f"by-api-{version}")
+    let_in_only(lab, f"by-api-{version}", ("public", ""))
     api.asked.clear()
     assert lab.play("playbooks/site.yml", "--tags", "tunnel", **chosen, **by_api).changed == {}
     assert api.asked == ["GET"]

@@ -6,7 +6,7 @@ import difflib
 
 import pytest
 from connectors import LIST, page, read, started, unit, write
-from ways import kept_out, let_in, treated
+from ways import let_in_only, treated
 
 PAGE = "/api/v1/applications"
 TEXT = """\
@@ -54,8 +54,7 @@ def test_the_guide_s_rules_take_no_page_any_more_and_nothing_else_of_the_list_is
     assert [line[2:].strip() for line in changes if line.startswith("- ")] == ["path: /app", 'path: "/terminal"']
     after = started(lab)
     assert after != before
-    let_in(lab, f"unit-{version}", ("public", ""))
-    kept_out(lab, f"unit-{version}")
+    let_in_only(lab, f"unit-{version}", ("public", ""))
     again = treated(lab, coolify_access="domain")
     assert again.changed.get(lab.host, []) == []
     assert started(lab) == after

@@ -64,8 +64,7 @@ def looks(
 
 def _by_each_way(hop: str, kind: str, plan: Json, info: Json, connect_to: t.Mapping[str, str] | None) -> list[dict[str, t.Any]]:
     """What the host itself is to open of a kind: at the server itself, and by each way in that the plan promises."""
-    found = _published("realtime", f"http://{bound(info, kind)}", plan["ports"])
-    found += targets(plan, info, "control", connect_to)
+    found = _servers(plan, info) + targets(plan, info, "control", connect_to)
     if "served" in plan["sides"] and plan["ports"]["http"]:
         # What tailscaled serves it serves to other machines; of this host's own, whoever has the port may answer.
         found += _both(hop, "http://{}:{}".format(bound(info, "http"), plan["ports"]["http"]))
@@ -112,7 +111,7 @@ def _on_host(plan: Json, info: Json) -> list[dict[str, t.Any]]:
     if ports["http"] and plan["nginx"]["wanted"]:
         base = "http://{}:{}".format(bound(info, "http"), ports["http"])
         found += _both("nginx", base)
-    found += _published("realtime", f"http://{bound(info, 'app')}", ports)
+    found += _servers(plan, info)
     if domain and (kind == "caddy" or (kind == "traefik" and plan["traefik"]["wanted"])):
         schemes = plan["traefik"]["entrypoints"] if kind == "traefik" else [domain["scheme"]]
         # Of Caddy's file nothing is ours: what it has no block for goes the way of all other names.
@@ -121,6 +120,12 @@ def _on_host(plan: Json, info: Json) -> list[dict[str, t.Any]]:
             # The certificate is proved where people come in; behind a tunnel the proxy often has none for the name.
             found += _both(kind, base, connect_to="127.0.0.1", validate_certs=False)
     return found
+
+
+def _servers(plan: Json, info: Json) -> list[dict[str, t.Any]]:
+    """The two servers themselves, each where its own port is bound."""
+    found = [_published("realtime", f"http://{bound(info, kind)}", plan["ports"]) for kind, _path in _PATHS]
+    return [one for (kind, _path), both in zip(_PATHS, found) for one in both if one["kind"] == kind]
 
 
 def _by_served_name(plan: Json, connect_to: t.Mapping[str, str]) -> list[dict[str, t.Any]]:

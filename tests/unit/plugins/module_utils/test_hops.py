@@ -541,13 +541,13 @@ def test_host_looks_at_each_entry_point_and_port() -> None:
 def test_host_looks_at_the_address_that_is_bound() -> None:
     """Field case P3: a false CWT-901 at localhost."""
     info, plan = host("treated")
-    info["addresses"] = {name: ["100.101.102.103"] for name in ("http", "app", "terminal")}
-    looked = [url for hop, url, _expect in urls("host", plan, info) if hop in ("nginx", "realtime")]
-    assert looked
-    assert all(url.startswith("http://100.101.102.103:") for url in looked)
+    info["addresses"] = {"http": ["100.101.102.103"], "app": ["100.101.102.104"], "terminal": ["100.101.102.105"]}
+    servers = {"http://100.101.102.104:6001/app/", "http://100.101.102.105:6002/terminal/ws"}
+    page = {f"http://100.101.102.103:8000{path}" for path in ("/app/", "/terminal/ws")}
+    assert {url for hop, url, _expect in urls("host", plan, info) if hop in ("nginx", "realtime")} == servers | page
     looks = _targets.looks(plan, info)
-    itself = [one["url"] for name in ("broadcast", "prompts") for one in looks[name] if "100.101.102.103" in one["url"]]
-    assert itself == ["http://100.101.102.103:6001/app/", "http://100.101.102.103:6002/terminal/ws"]
+    itself = {one["url"] for name in ("broadcast", "prompts") for one in looks[name] if "100.101.102.10" in one["url"]}
+    assert itself == servers
 
 
 def test_unknown_view() -> None:

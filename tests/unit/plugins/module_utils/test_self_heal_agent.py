@@ -386,13 +386,18 @@ def test_routes_taken_out_are_one_line_in_the_journal(world, capsys):
     assert len(world.state()["refusals"]) == 1
 
 
-@pytest.mark.parametrize("rendered", [None, "", "whole"], ids=["not rendered yet", "being rendered", "rendered"])
-def test_a_container_that_is_starting_again_when_its_end_is_looked_at_keeps_them(world, rendered):
-    """Between an end and its event's turn lies, on a busy host, the next start: which is the one that may go well."""
+def created_to_be_rendered(world) -> str:
+    """A container that will render http.conf; the template of it, which has the routes."""
     world.container.unrender()
     world.container.state = "created"
     world.agent.take(event(world, "create"))
-    treated = world.container.template.read_text()
+    return world.container.template.read_text()
+
+
+@pytest.mark.parametrize("rendered", [None, "", "whole"], ids=["not rendered yet", "being rendered", "rendered"])
+def test_a_container_that_is_starting_again_when_its_end_is_looked_at_keeps_them(world, rendered):
+    """Between an end and its event's turn lies, on a busy host, the next start: which is the one that may go well."""
+    treated = created_to_be_rendered(world)
     world.container.state = "running"
     if rendered is not None:
         world.container.http_conf.write_text(rendered and treated)
@@ -406,10 +411,7 @@ def test_a_container_that_is_starting_again_when_its_end_is_looked_at_keeps_them
 
 def test_routes_that_were_rendered_before_they_were_taken_out_are_told_of(world, capsys):
     """The engine keeps who writes a file waiting from the order to start until it runs: the template's block may be rendered."""
-    world.container.unrender()
-    world.container.state = "created"
-    world.agent.take(event(world, "create"))
-    treated = world.container.template.read_text()
+    treated = created_to_be_rendered(world)
     world.container.state = "restarting"
     for dummy in range(2):
         world.agent.take(event(world, "start"))
