@@ -7,6 +7,7 @@ each entry of `faults` is for one request, and says what happens instead of an a
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import threading
@@ -68,6 +69,11 @@ class Api:
 
 class _Handler(BaseHTTPRequestHandler):
     api: Api
+
+    def handle(self):
+        # Who asked may have given up. A traceback in a thread of its own breaks what another one parses (CPython 3.11).
+        with contextlib.suppress(ConnectionError):
+            super().handle()
 
     def log_message(self, *_arguments):
         pass
