@@ -30,8 +30,6 @@ PYTHON = str(BIN / "python")
 LAB = [PYTHON, "molecule/shared/lab"]
 # Their probes and time limits want some quiet: beside each other, and nothing else.
 QUIET = ("firewall", "self-heal")
-# One process at a time, for minutes: begun first, beside the images.
-SLOWEST = "sanity"
 # How many of the other stages with a lab go at a time. They mostly wait, for a closed port, a health check, an answer.
 LANES = int(os.environ.get("LAB_LANES") or 2)
 # The end-to-end tests by the lab that they share; what is named in neither list fails the run.
@@ -295,8 +293,9 @@ def main() -> int:
     stages = fast_stages()
     if arguments.extent != "fast":
         images = [Stage(IMAGES, [[*LAB, "build"]]), Stage(OLDER_IMAGES, [[*LAB, "build", "--system", *SYSTEMS]])]
-        no_lab = [playbooks_stage(), *oldest_python_stages(), sanity_stage(), *images]
-        stages = [*stages, *no_lab, *lab_stages(arguments.extent == "all")]
+        no_lab = [playbooks_stage(), *oldest_python_stages(), *images]
+        # Sanity first: one process for minutes, it leaves the images the most.
+        stages = [sanity_stage(), *stages, *no_lab, *lab_stages(arguments.extent == "all")]
     if arguments.only:
         stages = [stage for stage in stages if stage.name in arguments.only]
     passed = failed = 0
@@ -308,7 +307,6 @@ def main() -> int:
         quiet = [stage for stage in stages if stage.quiet]
         busy = [stage for stage in stages if stage.lab and not stage.quiet]
         others = [stage for stage in stages if not stage.lab and stage not in images + older]
-        others.sort(key=lambda stage: stage.name != SLOWEST)
         with ThreadPoolExecutor(1 if busy else 3) as filling, ThreadPoolExecutor(1) as aside:
             begun = [filling.submit(run_stage, stage) for stage in others]
             try:

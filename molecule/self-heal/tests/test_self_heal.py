@@ -393,10 +393,17 @@ def test_a_container_that_ends_until_its_database_is_up(coolify):
     coolify.wait("nginx was seen with the routes", lambda: coolify.state()["last_check"]["outcome"] == "current", 30)
     assert coolify.state()["refusals"] == []
     outcomes = [entry["COOLIFY_WEBSOCKET_OUTCOME"] for entry in coolify.journal(since)]
-    # Whether the file came before the first start, and whether the end was looked at between two starts, is a race with the
-    # engine. None comes twice, and whatever was taken out or refused, the last word is that the routes are there.
-    assert sorted(outcomes) == sorted(set(outcomes)), outcomes
-    assert outcomes[-1] in ("prepared", "mended", "current"), outcomes
+    assert outcomes in (
+        ["prepared", "withdrawn", "mended"],
+        # The engine had begun its first start before the agent had its file: nothing of ours to take out,
+        ["refused", "mended"],
+        # or nothing looked at, where each end came to its turn while it was starting again.
+        ["mended"],
+        # The last start was under way, with the routes, when the agent came to the end before it,
+        ["prepared"],
+        # or it was ordered while they were being taken out: what it rendered has them.
+        ["prepared", "withdrawn", "current"],
+    )
 
 
 def test_killed_however_often_it_is_back_at_once(coolify):

@@ -124,8 +124,12 @@ def _on_host(plan: Json, info: Json) -> list[dict[str, t.Any]]:
 
 def _servers(plan: Json, info: Json) -> list[dict[str, t.Any]]:
     """The two servers themselves, each where its own port is bound."""
-    found = [_published("realtime", f"http://{bound(info, kind)}", plan["ports"]) for kind, _path in _PATHS]
-    return [one for (kind, _path), both in zip(_PATHS, found) for one in both if one["kind"] == kind]
+    ports = plan["ports"]
+    return [
+        {"name": "realtime", "kind": kind, "url": f"http://{bound(info, kind)}:{ports[kind]}{path}"}
+        for kind, path in _PATHS
+        if ports[kind]
+    ]
 
 
 def _by_served_name(plan: Json, connect_to: t.Mapping[str, str]) -> list[dict[str, t.Any]]:
