@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,7 @@ SYSTEMS = ("bullseye", "bookworm", "trixie")
 OLDEST_PYTHON = "3.8"
 STARTED = time.monotonic()
 RUNNING: set[subprocess.Popen[bytes]] = set()
+CUT = threading.Event()
 HEARTBEAT_SECONDS = 30.0
 
 
@@ -94,6 +96,7 @@ def run_command(command: list[str], log: Path, stage: Stage) -> int:
 
 def cut(number: int, _frame: t.Any) -> None:
     """Ends what the stages began; they wait for it in threads of their own, and no further one begins."""
+    CUT.set()
     for process in list(RUNNING):
         os.killpg(process.pid, signal.SIGTERM)
     sys.exit(128 + number)
@@ -275,10 +278,14 @@ def lab_stages(every_system: bool) -> list[Stage]:
     return stages
 
 
+def unless_cut(stage: Stage) -> tuple[int, int]:
+    return (0, 0) if CUT.is_set() else run_stage(stage)
+
+
 def at_a_time(number: int, stages: list[Stage]) -> list[tuple[int, int]]:
     """What came of the stages, begun in their order."""
     with ThreadPoolExecutor(number) as pool:
-        return list(pool.map(run_stage, stages))
+        return list(pool.map(unless_cut, stages))
 
 
 def main() -> int:
@@ -308,16 +315,10 @@ def main() -> int:
         busy = [stage for stage in stages if stage.lab and not stage.quiet]
         others = [stage for stage in stages if not stage.lab and stage not in images + older]
         with ThreadPoolExecutor(1 if busy else 3) as filling, ThreadPoolExecutor(1) as aside:
-            begun = [filling.submit(run_stage, stage) for stage in others]
-            try:
-                results = at_a_time(1, images)
-                begun += [aside.submit(run_stage, stage) for stage in older]
-                results += at_a_time(LANES, busy)
-                results += [one.result() for one in begun]
-            except BaseException:
-                for one in begun:
-                    one.cancel()
-                raise
+            beside = filling.map(unless_cut, others)
+            results = at_a_time(1, images)
+            older_ones = aside.map(unless_cut, older)
+            results += [*at_a_time(LANES, busy), *older_ones, *beside]
         results += at_a_time(2, quiet)
         passed, failed = sum(one[0] for one in results), sum(one[1] for one in results)
     finally:
