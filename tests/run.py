@@ -35,8 +35,8 @@ QUIET = ("firewall", "self-heal")
 LANES = int(os.environ.get("LAB_LANES") or 2)
 # The end-to-end tests by the lab that they share; what is named in neither list fails the run.
 E2E = {
-    "e2e-hosts": ("layouts", "nginx_by_hand", "packages", "unfit_hosts"),
-    "e2e-people": ("ansible_cores", "broadcast", "collection", "every_diagnosis", "report", "serve", "site", "terminal"),
+    "e2e-hosts": ("collection", "layouts", "nginx_by_hand", "packages", "unfit_hosts"),
+    "e2e-people": ("ansible_cores", "broadcast", "every_diagnosis", "report", "serve", "site", "terminal"),
 }
 IMAGES, OLDER_IMAGES = "images", "images-older"
 SYSTEMS = ("bullseye", "bookworm", "trixie")
@@ -301,22 +301,21 @@ def main() -> int:
     if arguments.extent != "fast":
         images = [Stage(IMAGES, [[*LAB, "build"]]), Stage(OLDER_IMAGES, [[*LAB, "build", "--system", *SYSTEMS]])]
         no_lab = [playbooks_stage(), *oldest_python_stages(), *images]
-        # Sanity first: one process for minutes, it leaves the images the most.
         stages = [sanity_stage(), *stages, *no_lab, *lab_stages(arguments.extent == "all")]
     if arguments.only:
         stages = [stage for stage in stages if stage.name in arguments.only]
     passed = failed = 0
     try:
-        # The images first, then the labs, that wait for a third of their time: for what boots none, one at a time from the
-        # beginning. The images of the older systems have time until the first lab that has one.
+        # The images first, by themselves, then the labs, that wait for a third of their time: for what boots none, one at a
+        # time. The images of the older systems have time until the first lab that has one.
         images = [stage for stage in stages if stage.name == IMAGES]
         older = [stage for stage in stages if stage.name == OLDER_IMAGES]
         quiet = [stage for stage in stages if stage.quiet]
         busy = [stage for stage in stages if stage.lab and not stage.quiet]
         others = [stage for stage in stages if not stage.lab and stage not in images + older]
+        results = at_a_time(1, images)
         with ThreadPoolExecutor(1 if busy else 3) as filling, ThreadPoolExecutor(1) as aside:
             beside = filling.map(unless_cut, others)
-            results = at_a_time(1, images)
             older_ones = aside.map(unless_cut, older)
             results += [*at_a_time(LANES, busy), *older_ones, *beside]
         results += at_a_time(2, quiet)

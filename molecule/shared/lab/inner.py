@@ -44,9 +44,5 @@ def ensure(client: docker.DockerClient) -> Path:
         images.prune(client, "inner", keep="")
 
     # A machine that mounts an older one could not be started again without it.
-    mounted = {
-        str(mount.get("Source"))
-        for container in client.containers.list(all=True, filters={"label": machines.LABEL})
-        for mount in container.attrs["Mounts"]
-    }
+    mounted = {str(mount.get("Source")) for container in machines.of_lab(client) for mount in container.attrs["Mounts"]}
     return images.product("inner-images.tar", key, make, in_use=mounted)

@@ -149,7 +149,7 @@ def down(prefix: str | None, keep_engine: bool) -> None:
         limits.put_back()
     if keep_engine:
         return
-    others = client.containers.list(all=True)
+    others = client.containers.list(all=True, ignore_removed=True)
     client.close()
     if others:
         say(f"the engine stays: it has {len(others)} more containers")

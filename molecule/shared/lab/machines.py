@@ -96,9 +96,10 @@ def resolvers() -> list[str]:
 
 
 def of_lab(client: docker.DockerClient, prefix: str | None = None) -> list[Container]:
-    """Return the containers of one lab, or of all."""
+    """Return the containers of one lab, or of all; without those that another lab takes down meanwhile."""
     label = LABEL if prefix is None else f"{LABEL}={prefix}"
-    return sorted(client.containers.list(all=True, filters={"label": label}), key=lambda one: str(one.name))
+    found = client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+    return sorted(found, key=lambda one: str(one.name))
 
 
 def remove(client: docker.DockerClient, container: Container) -> None:
