@@ -101,6 +101,10 @@ def update(host: CoolifyHost, version: str) -> None:
         assert code == 0, output
 
 
+def sound(host: CoolifyHost) -> bool:
+    return ask(host.address, PORT, "page") == 200 and host.attempt("docker exec coolify nginx -t -q")[0] == 0
+
+
 def keys(host: CoolifyHost) -> set[str]:
     """The names in .env that are not managed."""
     lines = host.shell("cat /data/coolify/source/.env").splitlines()
@@ -120,8 +124,7 @@ def cut_site(host: CoolifyHost, inventory: Path, cuts: int, chance: random.Rando
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-        host.wait("Coolify serves its page", lambda: ask(host.address, PORT, "page") == 200, 120)
-        host.shell("docker exec coolify nginx -t -q")
+        host.wait("Coolify serves its page, and nginx has nothing against its files", lambda: sound(host), 120)
         updated = number % 2 == 1
         if updated:
             update(host, VERSIONS[(number // 2 + 1) % 2])
