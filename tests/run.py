@@ -300,8 +300,8 @@ def main() -> int:
     stages = fast_stages()
     if arguments.extent != "fast":
         images = [Stage(IMAGES, [[*LAB, "build"]]), Stage(OLDER_IMAGES, [[*LAB, "build", "--system", *SYSTEMS]])]
-        no_lab = [playbooks_stage(), *oldest_python_stages(), *images]
-        stages = [sanity_stage(), *stages, *no_lab, *lab_stages(arguments.extent == "all")]
+        no_lab = [playbooks_stage(), *oldest_python_stages(), sanity_stage(), *images]
+        stages = [*stages, *no_lab, *lab_stages(arguments.extent == "all")]
     if arguments.only:
         stages = [stage for stage in stages if stage.name in arguments.only]
     passed = failed = 0

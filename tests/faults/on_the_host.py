@@ -112,7 +112,7 @@ def main():
         if counts["over before"] > 2 * cuts:
             raise Broken("most runs end before they are cut: the one that was measured took %.1f s" % length)
         process = start(module, wanted)
-        time.sleep(chance.uniform(0, length))
+        time.sleep(chance.uniform(0, length * 1.1))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             counts["cuts"] += 1
