@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -20,12 +21,14 @@ CORES = {
     "2.21": ("2.21.5", (3, 12)),
 }
 OLDEST, CURRENT = "2.17", "2.21"
-_NEWEST_PYTHON = {"2.17": (3, 12)}
+#: One that is refused.
+TOO_OLD = {"2.16": ("2.16.14", (3, 10))}
+_NEWEST_PYTHON = {"2.16": (3, 12), "2.17": (3, 12)}
 
 
 def python_for(line: str) -> Path | None:
     """Return a Python that this release line runs on: this one, one under a pyenv, or a command; None without any."""
-    least, most = CORES[line][1], _NEWEST_PYTHON.get(line, (3, 13))
+    least, most = _release(line)[1], _NEWEST_PYTHON.get(line, (3, 13))
     if least <= sys.version_info[:2] <= most:
         return Path(sys.executable)
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
@@ -42,19 +45,26 @@ def ensure(line: str) -> Path | None:
     Raises:
         subprocess.CalledProcessError: the package registry does not answer.
     """
-    release = CORES[line][0]
+    release = _release(line)[0]
     home = CACHE / release
-    if (home / ".ready").exists():
-        return home / "bin"
     python = python_for(line)
     if python is None:
         return None
-    shutil.rmtree(home, ignore_errors=True)
-    subprocess.run([str(python), "-m", "venv", str(home)], check=True)
-    pip = [str(home / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, f"ansible-core=={release}"], check=True)
-    (home / ".ready").touch()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{release}.lock").open("w") as lock:
+        # Tests that run beside each other may want the same one.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / ".ready").exists():
+            shutil.rmtree(home, ignore_errors=True)
+            subprocess.run([str(python), "-m", "venv", str(home)], check=True)
+            pip = [str(home / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+            subprocess.run([*pip, f"ansible-core=={release}"], check=True)
+            (home / ".ready").touch()
     return home / "bin"
+
+
+def _release(line: str) -> tuple[str, tuple[int, int]]:
+    return {**CORES, **TOO_OLD}[line]
 
 
 def collections_path() -> str:

@@ -12,6 +12,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HOPS = ("pusher", "nginx", "self_heal", "traefik", "firewall", "tunnel")
+TASKS = """
+- ansible.builtin.command: sleep 1
+  when: inventory_hostname == 'slow'
+- ansible.builtin.debug:
+    msg: I am {{ role_name }}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -20,22 +26,24 @@ def collections(tmp_path_factory):
     collection = path / "ansible_collections" / "selfhosted" / "coolify"
     shutil.copytree(ROOT / "playbooks", collection / "playbooks")
     shutil.copytree(ROOT / "meta", collection / "meta")
+    shutil.copytree(ROOT / "plugins", collection / "plugins")
     shutil.copy(ROOT / "galaxy.yml", collection)
     for role in (ROOT / "roles").iterdir():
         shutil.copytree(role / "meta", collection / "roles" / role.name / "meta")
         tasks = collection / "roles" / role.name / "tasks"
         tasks.mkdir()
-        (tasks / "main.yml").write_text("- ansible.builtin.debug:\n    msg: I am {{ role_name }}\n")
+        (tasks / "main.yml").write_text(TASKS)
     return path
 
 
-def roles_run(collections, playbook, *options):
+def roles_run(collections, playbook, *options, hosts="localhost,", **more):
     """What really runs: a listing does not show which dependencies Ansible holds for done already."""
     environment = {
         "PATH": "/usr/bin:/bin", "HOME": str(collections), "LC_ALL": "C.UTF-8", "ANSIBLE_COLLECTIONS_PATH": str(collections),
+        **more,
     }
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", f"selfhosted.coolify.{playbook}",
+        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", hosts, f"selfhosted.coolify.{playbook}",
          "-e", "coolify_hosts=all ansible_connection=local ansible_become=false", *options],
         env=environment, cwd=collections, capture_output=True, text=True, check=False,
     )
@@ -68,3 +76,11 @@ def test_every_variable_is_checked_first_whatever_the_tag(collections):
     with pytest.raises(AssertionError) as failure:
         roles_run(collections, "site", "--tags", "nginx", "-e", "coolify_firewall_state=perhaps")
     assert "I am" not in str(failure.value)
+
+
+@pytest.mark.parametrize("strategy", ["free", "host_pinned"])
+@pytest.mark.parametrize("playbook", ["site", "verify", "remove"])
+def test_hosts_go_in_step_whatever_the_configuration_says(collections, playbook, strategy):
+    ran = roles_run(collections, playbook, hosts="slow,fast", ANSIBLE_STRATEGY=strategy)
+    assert ran[::2] == ran[1::2]
+    assert len(ran) >= 2
