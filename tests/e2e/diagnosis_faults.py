@@ -356,6 +356,26 @@ _ENTRIES = Round(
             "back /etc/passwd; back /etc/shadow; rm -r /home/nobodys",
             entry={"ansible_user": "nobodys"},
         ),
+        "wrong-password": Fault(
+            "the password for sudo is a wrong one",
+            {"CWT-107": "host"},
+            entry={"ansible_user": "nobodys", "ansible_become_password": "wrong"},
+        ),
+        "sudo-rs": Fault(
+            "sudo is sudo-rs, and no password is given",
+            {"CWT-107": "host"},
+            entry={"ansible_user": "nobodys", "ansible_become_exe": "sudo-rs"},
+        ),
+        "sudo-rs-prompt": Fault(
+            "sudo is sudo-rs, which asks for the password in words that Ansible does not know",
+            {"CWT-107": "host"},
+            entry={"ansible_user": "nobodys", "ansible_become_exe": "sudo-rs", "ansible_become_password": "any"},
+        ),
+        "no-sudo": Fault(
+            "there is no sudo on the host",
+            {"CWT-107": "host"},
+            entry={"ansible_user": "nobodys", "ansible_become_exe": "/nowhere/sudo"},
+        ),
         "refused": Fault("coolify_domain has a blank", {"CWT-102": "host"}, entry={"coolify_domain": "coolify example com"}),
         "no-env": Fault(
             "there is no .env where coolify_data_path says",

@@ -38,7 +38,9 @@ CWT-104 host?: The machine to look from cannot be reached by Ansible, or cannot 
 CWT-105 host: Docker does not answer on the host.
 - Start it with `systemctl start docker`; for a socket elsewhere, set coolify_access_docker_socket.
 CWT-107 host: Ansible reaches the host, but cannot become root there.
-- Give the sudo password with --ask-become-pass, or let the user use sudo without one.
+- Give the sudo password with --ask-become-pass, or let the user use sudo without one. Where sudo is sudo-rs, as on Ubuntu since
+  25.10, ansible-core before 2.22 cannot answer its prompt: set ansible_become_exe=sudo.ws. Where there is no sudo, log in as
+  root, or set ansible_become_method to what there is.
 CWT-106 host: There is no container coolify on the host.
 - Where `docker ps -a` has it as …_coolify, as Compose leaves it when it is cut, run `docker rename …_coolify coolify`. Else
   bring Coolify up with /data/coolify/source/upgrade.sh, or take the host out of the group.

@@ -17,7 +17,8 @@ _OUTER = ("host", "domain", "tunnel", "traefik", "caddy", "tailscale", "firewall
 # In the words of Ansible and of sudo, su and doas, by which it becomes root.
 _NOT_ROOT = re.compile(
     r"(missing|incorrect) \w+ password|password is required|not in the sudoers|privilege escalation prompt|"
-    r"(sudo|doas|su): .*(not permitted|authentication failure)",
+    r"become (success|password prompt)|interactive authentication is required|I'm afraid I can't do that|"
+    r"authentication failed, \d+ incorrect|(sudo|doas|su): .*(not permitted|not found|No such file|authentication failure)",
     re.I,
 )
 _ORDER = (*_OUTER, "nginx", "app", "environment", "realtime", "broadcast", "terminal", "self-heal")
@@ -73,11 +74,14 @@ def refused(host: str, reason: str, info: Json, tailscale: Json, access: str) ->
     `reason` says why, in the words of the role coolify_access or of the connection; `info` is what coolify_info returned,
     or how Ansible failed there, `tailscale` what tailscale_info returned below its key; `access` is what the user chose.
     """
-    identifier = "CWT-102"
-    if _NOT_ROOT.search(reason):
-        identifier = "CWT-107"
+    identifier, reason = "CWT-102", reason or str(info.get("msg") or "")
+    # Where a module's output is no JSON, what sudo said is all of it.
+    lines = [line for key in ("module_stderr", "module_stdout") for line in str(info.get(key) or "").splitlines()]
+    denied = next(filter(_NOT_ROOT.search, [reason, *lines]), None)
+    if denied is not None:
+        identifier, reason = "CWT-107", denied
     elif info.get("unreachable"):
-        identifier, reason = "CWT-101", info.get("msg") or reason
+        identifier = "CWT-101"
     elif info.get("docker") and not info["docker"]["reachable"]:
         identifier, reason = "CWT-105", info["docker"]["error"]
     elif info.get("coolify") and not info["coolify"]["found"]:

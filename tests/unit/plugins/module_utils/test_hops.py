@@ -398,12 +398,26 @@ def test_host_without_a_plan_is_one_row(identifier: str) -> None:
         "Timeout (12s) waiting for privilege escalation prompt: ",
         "su: Authentication failure",
         "doas: Operation not permitted",
+        "sudo-rs: interactive authentication is required",
+        "sudo: I'm sorry deploy. I'm afraid I can't do that",
+        "sudo-rs: authentication failed, 3 incorrect attempts",
+        "Timed out waiting for become success or become password prompt",
+        "Premature end of stream waiting for become success.",
+        "/bin/sh: 1: sudo: not found",
     ],
 )
 def test_ansible_that_cannot_become_root_is_told(words: str) -> None:
     """Field case V9, in the words of Ansible and of what it becomes root by; it calls some of them unreachable."""
-    for info in ({}, {"unreachable": True, "msg": words}):
-        assert [row["id"] for row in _hops.refused(HOST, words, info, {}, "auto")["rows"]] == ["CWT-107"]
+    for reason, info in (
+        (words, {}),
+        (words, {"unreachable": True, "msg": words}),
+        ("", {"unreachable": True, "msg": words}),
+        ("Module result deserialization failed", {"module_stderr": f"a banner\n{words}\n", "module_stdout": ""}),
+        ("MODULE FAILURE", {"module_stderr": "", "module_stdout": f"{words}\r\n"}),
+    ):
+        (row,) = _hops.refused(HOST, reason, info, {}, "auto")["rows"]
+        assert row["id"] == "CWT-107"
+        assert words.strip()[:40] in row["cause"] + row["seen"]
 
 
 def test_host_refused_for_its_traefik_says_so() -> None:
