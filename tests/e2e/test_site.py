@@ -59,6 +59,10 @@ def test_untreated_host_is_red_with_named_causes(lab):
         assert re.search(rf"CWT-\S+\s.*{hop}|{hop}.*CWT-", run.text), hop
 
 
+def test_check_mode_of_verify_is_as_red(lab):
+    assert lab.play("playbooks/verify.yml", "--check", **DUAL).code != 0
+
+
 def test_check_mode_changes_nothing(lab):
     run = lab.play("playbooks/site.yml", "--check", "--diff", **DUAL)
     assert run.code == 0, run.text
@@ -80,6 +84,17 @@ def test_second_run_changes_nothing(lab):
     run = lab.play("playbooks/site.yml", **DUAL)
     assert run.code == 0, run.text
     assert run.stats[lab.host]["changed"] == 0, run.changed
+
+
+def test_check_mode_is_red_where_no_change_would_mend_it(lab):
+    lab.shell("systemctl stop cloudflared")
+    try:
+        runs = [lab.play(f"playbooks/{name}.yml", "--check", **DUAL) for name in ("verify", "site")]
+    finally:
+        lab.shell("systemctl start cloudflared")
+    for run in runs:
+        assert run.code != 0
+        assert run.stats[lab.host]["changed"] == 0, run.changed
 
 
 def test_no_secret_in_any_output(lab):
