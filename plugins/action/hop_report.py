@@ -38,21 +38,35 @@ class ActionModule(ActionBase):
                 "mask": {"type": "bool", "default": False},
             }
         )
+        if options["hosts"] is None:
+            self._stop_out_of_step()
         known = {found["host"]: found for found in options["results"]}
         # A host that fell out of the play has left no result.
         shown, kept = self._batch(task_vars or {}) if options["hosts"] is None else (options["hosts"], options["hosts"])
         hosts = [known.get(name) or _hops.ended(name, "CWT-103") for name in kept]
         table = [host for host in hosts if host["host"] in shown]
         rows = [row for host in table for row in host["rows"]]
-        for line in self._heads(table) + _table.lines(rows):
-            colour = {True: C.COLOR_OK, False: C.COLOR_ERROR, None: None}[line.ok]
-            display.display(line.text, color=colour)
+        lines = self._heads(table) + _table.lines(rows)
+        result["table"] = [line.text for line in lines]
+        # A callback such as ansible.posix.json writes one document there, the result above in it.
+        if "json" not in C.DEFAULT_STDOUT_CALLBACK:
+            for line in lines:
+                display.display(line.text, color={True: C.COLOR_OK, False: C.COLOR_ERROR, None: None}[line.ok])
         report = document.document(hosts)
         problems = _keep(report, options)
         if problems:
             raise AnsibleActionFail(" ".join(problems))
         result.update(changed=False, ok=report["ok"])
         return result
+
+    def _stop_out_of_step(self) -> None:
+        """Raises AnsibleActionFail where the hosts do not wait for each other, and a table would lack those not ready yet."""
+        strategy = str(self._task.get_play().strategy)
+        if strategy.endswith(("free", "host_pinned")):
+            raise AnsibleActionFail(
+                f"The play's strategy is {strategy}, so that the table would lack the hosts that are not ready yet. "
+                "Use strategy: linear, or give the option hosts."
+            )
 
     def _batch(self, task_vars: dict[str, t.Any]) -> tuple[list[str], list[str]]:
         """The hosts to show and those to keep, of a play that goes by `serial`.

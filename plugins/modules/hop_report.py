@@ -24,6 +24,7 @@ options:
     description:
       - Names of the hosts. One without a result gets a row that says that the run ended before.
       - Without it, those of the play. By C(serial) each batch shows its own hosts, and the last one all of them.
+      - Required with the strategies V(free) and V(host_pinned), by which hosts do not wait for each other.
     type: list
     elements: str
   results:
@@ -76,6 +77,13 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+table:
+  description:
+    - The table and what stands around it, a text for each line.
+    - It is shown as well, unless the callback that writes standard output makes JSON of it, such as C(ansible.posix.json).
+  returned: always
+  type: list
+  elements: str
 ok:
   description: Whether no row is a fault.
   returned: always

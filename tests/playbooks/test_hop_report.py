@@ -16,7 +16,7 @@ HOSTS = ["a", "b", "c", "d", "e"]
 ROW = {"hop": "app", "from": "host", "url": "coolify", "seen": "running", "milliseconds": None, "ok": True}
 
 
-def play(tmp_path, serial, lost=()):
+def play(tmp_path, serial, lost=(), **environment):
     good = {"ok": True, "broken": [], "unknown": []}
     results = {name: {"host": name, **good, "rows": [{**ROW, "host": name, "id": None}]} for name in HOSTS}
     tasks = [
@@ -37,8 +37,10 @@ def play(tmp_path, serial, lost=()):
     done = subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", "-i", str(tmp_path / "inventory"), str(tmp_path / "play.yml")],
         cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "COLUMNS": "200"},
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "COLUMNS": "200", **environment},
     )
+    if environment:
+        return done
     parts = done.stdout.split("TASK [selfhosted.coolify.hop_report]")[1:]
     tables = [re.findall(r"(?m)^([a-e]) +(?:app|host) ", part) for part in parts]
     report = json.loads((tmp_path / "report.json").read_text())
@@ -64,3 +66,19 @@ def test_a_host_that_fell_out_of_its_batch_is_told(tmp_path):
     shown, kept, report = play(tmp_path, [2], lost=["a"])
     assert (["".join(table) for table in shown], kept) == (["ab", "cd", "abcde"], HOSTS)
     assert [row["id"] for row in report["hosts"][0]["rows"]] == ["CWT-103"]
+
+
+def test_where_standard_output_is_json_the_table_is_in_it(tmp_path):
+    done = play(tmp_path, [], ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+    tasks = json.loads(done.stdout)["plays"][0]["tasks"]
+    (task,) = [task for task in tasks if task["task"]["name"] == "selfhosted.coolify.hop_report"]
+    (shown,) = [host["table"] for host in task["hosts"].values() if "table" in host]
+    assert [line[0] for line in shown if re.match(r"[a-e] +(?:app|host) ", line)] == HOSTS
+
+
+@pytest.mark.parametrize("strategy", ["free", "host_pinned"])
+def test_hosts_that_do_not_wait_for_each_other_get_no_table(tmp_path, strategy):
+    done = play(tmp_path, [], ANSIBLE_STRATEGY=strategy)
+    assert done.returncode != 0
+    assert f"The play's strategy is {strategy}" in " ".join(done.stdout.split())
+    assert not (tmp_path / "report.json").exists()
