@@ -44,10 +44,15 @@ class ActionModule(ActionBase):
         if view["from"] == _targets.CONTROL_NODE:
             deadline = float(options.get("deadline") or _handshake.DEADLINE)
             return {"results": _handshake.probe_all(options["targets"], deadline, None, options.get("ca_certificates"))}
+        if view["from"] not in task_vars["hostvars"]:
+            return {"failed": True, "msg": f"the inventory has no host {view['from']}"}
         found = task_vars["hostvars"][view["from"]]
         # What Ansible finds out about that host meanwhile, such as its Python, it keeps there.
         variables = collections.ChainMap({"ansible_facts": dict(found.get("ansible_facts") or {})}, found)
         there: t.Any = copy.copy(self)
+        # Where the task itself is delegated to is no matter of this look.
+        there._task = self._task.copy(exclude_parent=True, exclude_tasks=True)
+        there._task.delegate_to = None
         there._play_context = self._play_context.copy()
         there._play_context.become = False
         there._connection = self._connected(there._play_context, variables)
