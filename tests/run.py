@@ -3,7 +3,8 @@
     .venv/bin/python tests/run.py [fast|test|all]
 
 fast: unit and lint. test: everything, each scenario on at least one system. all: everything on the three systems.
-Every stage writes its output to ``.cache/logs/<stage>.log``; a stage that fails shows the end of it.
+Every stage writes its output to ``.cache/logs/<stage>.log``; a stage that fails shows the end of it. At the end come a table of
+the stages, where the processors' time went, and the slowest tests.
 """
 
 from __future__ import annotations
@@ -45,20 +46,34 @@ STARTED = time.monotonic()
 RUNNING: set[subprocess.Popen[bytes]] = set()
 CUT = threading.Event()
 HEARTBEAT_SECONDS = 30.0
+SLOWEST = 20
+# What all containers of the engine have used, those that are gone included (cgroup v1 and v2, as far as there is one for all).
+LAB_PROCESSORS = (Path("/sys/fs/cgroup/cpuacct/docker/cpuacct.usage"), Path("/sys/fs/cgroup/docker/cpu.stat"))
 
 
 @dataclass
 class Stage:
-    """One command, or a short list of them, how its tests are counted, and the prefix of the lab that it boots."""
+    """One command, or a short list of them, and the prefix of the lab that it boots."""
 
     name: str
     commands: list[list[str]]
-    junit: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     cwd: Path = ROOT
     prepare: t.Callable[[], None] | None = None
     lab: str = ""
     quiet: bool = False
+
+
+@dataclass
+class Outcome:
+    """What came of a stage: its tests, when it began and ended (s since the run began), its own processes' processor time (s)."""
+
+    name: str
+    passed: int = 0
+    failed: int = 0
+    began: float = 0.0
+    ended: float = 0.0
+    processors: float = 0.0
 
 
 def say(text: str) -> None:
@@ -72,7 +87,8 @@ def last_line(log: Path) -> str:
     return plain[:110]
 
 
-def run_command(command: list[str], log: Path, stage: Stage) -> int:
+def run_command(command: list[str], log: Path, stage: Stage) -> tuple[int, float]:
+    """Exit code and processor time in seconds."""
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1", **stage.environment}
     if stage.lab:
         environment["LAB_PREFIX"] = stage.lab
@@ -84,11 +100,16 @@ def run_command(command: list[str], log: Path, stage: Stage) -> int:
             start_new_session=True,
         )
         RUNNING.add(process)
+        shown = time.monotonic()
         try:
             while True:
-                try:
-                    return process.wait(timeout=HEARTBEAT_SECONDS)
-                except subprocess.TimeoutExpired:
+                ended, status, used = os.wait4(process.pid, os.WNOHANG)
+                if ended:
+                    process.returncode = os.waitstatus_to_exitcode(status)
+                    return process.returncode, used.ru_utime + used.ru_stime
+                time.sleep(0.05)
+                if time.monotonic() > shown + HEARTBEAT_SECONDS:
+                    shown = time.monotonic()
                     say(f"  … {stage.name}: {last_line(log)}")
         finally:
             RUNNING.discard(process)
@@ -112,31 +133,68 @@ def counted(report: Path) -> tuple[int, int]:
     return passed, failed
 
 
-def run_stage(stage: Stage) -> tuple[int, int]:
+def run_stage(stage: Stage) -> Outcome:
     log = LOGS / f"{stage.name}.log"
     log.write_text("")
     report = LOGS / f"{stage.name}.xml"
     report.unlink(missing_ok=True)
-    began = time.monotonic()
+    outcome = Outcome(stage.name, began=time.monotonic() - STARTED)
     say(f"{stage.name} …")
     code = 0
     if stage.prepare:
         stage.prepare()
+    # Also for the tests that a scenario runs, which are told of it by the environment.
+    stage.environment["PYTEST_ADDOPTS"] = f"--junitxml={report}"
     for command in stage.commands:
-        if stage.junit and "pytest" in command:
-            command = [*command, f"--junitxml={report}"]
-        code = run_command(command, log, stage)
+        code, used = run_command(command, log, stage)
+        outcome.processors += used
         if code:
             break
-    passed, failed = counted(report) if stage.junit and report.exists() else (int(code == 0), int(code != 0))
-    if code and not failed:
-        failed = 1
-    verdict = "ok" if not failed else "FAILED"
-    say(f"{stage.name}: {verdict}, {passed} passed, {failed} failed, {time.monotonic() - began:.0f} s")
-    if failed:
+    outcome.passed, outcome.failed = counted(report) if report.exists() else (int(code == 0), int(code != 0))
+    if code and not outcome.failed:
+        outcome.failed = 1
+    outcome.ended = time.monotonic() - STARTED
+    verdict = "ok" if not outcome.failed else "FAILED"
+    seconds = outcome.ended - outcome.began
+    say(f"{stage.name}: {verdict}, {outcome.passed} passed, {outcome.failed} failed, {seconds:.0f} s")
+    if outcome.failed:
         print("\n".join(log.read_text(errors="replace").splitlines()[-80:]), flush=True)
         print(f"-- the whole output: {log.relative_to(ROOT)}", flush=True)
-    return passed, failed
+    return outcome
+
+
+def labs_processors() -> float | None:
+    """Seconds of processor time that containers have used since the engine began; None where no file has it."""
+    for path in filter(Path.exists, LAB_PROCESSORS):
+        text = path.read_text()
+        return int(text) / 1e9 if text.strip().isdigit() else int(text.split()[1]) / 1e6
+    return None
+
+
+def slowest_tests(names: t.Iterable[str]) -> list[tuple[float, str, str]]:
+    """Seconds, stage and name of the tests that took longest."""
+    found = []
+    for name in names:
+        report = LOGS / f"{name}.xml"
+        for case in ElementTree.parse(report).getroot().iter("testcase") if report.exists() else ():
+            found.append((float(case.get("time") or 0), name, str(case.get("name"))))
+    return sorted(found, reverse=True)[:SLOWEST]
+
+
+def summary(outcomes: list[Outcome], labs: float | None) -> list[str]:
+    """The lines that a run ends with, `labs` being the seconds of processor time that the labs used."""
+    lines = ["", f"{'stage':<20}{'passed':>8}{'failed':>8}{'began':>8}{'seconds':>9}{'processor':>11}"]
+    for one in sorted(outcomes, key=lambda one: one.began):
+        seconds = one.ended - one.began
+        lines.append(f"{one.name:<20}{one.passed:>8}{one.failed:>8}{one.began:>8.0f}{seconds:>9.0f}{one.processors:>11.0f}")
+    whole, own = time.monotonic() - STARTED, sum(one.processors for one in outcomes)
+    cores = os.cpu_count() or 1
+    used = f"of {cores} processors for {whole:.0f} s: our own processes {own:.0f} s"
+    if labs is not None:
+        used += f", the labs {labs:.0f} s, waiting {max(cores * whole - own - labs, 0):.0f} s"
+    lines += [used, ""]
+    slow = [f"{took:8.1f} s  {name}  {test}" for took, name, test in slowest_tests(one.name for one in outcomes)]
+    return [*lines, f"the {len(slow)} slowest tests:", *slow, ""] if slow else lines
 
 
 def oldest_python() -> Path | None:
@@ -202,7 +260,7 @@ def sanity_environment() -> dict[str, str]:
 
 def fast_stages() -> list[Stage]:
     return [
-        Stage("unit", [[PYTHON, "-m", "pytest", "-n", "2", "tests/unit"]], junit=True),
+        Stage("unit", [[PYTHON, "-m", "pytest", "-n", "2", "tests/unit"]]),
         Stage(
             "lint",
             [
@@ -219,7 +277,7 @@ def fast_stages() -> list[Stage]:
 
 def playbooks_stage() -> Stage:
     """What needs ansible-playbook to be asked, and no host: roles and action plugins over an inventory."""
-    return Stage("playbooks", [[PYTHON, "-m", "pytest", "-n", "2", "tests/playbooks"]], junit=True)
+    return Stage("playbooks", [[PYTHON, "-m", "pytest", "-n", "2", "tests/playbooks"]])
 
 
 def oldest_python_stages() -> list[Stage]:
@@ -238,7 +296,6 @@ def oldest_python_stages() -> list[Stage]:
                 [str(home / "bin" / "pip"), "install", "-q", "-r", "tests/unit/requirements.txt"],
                 [str(home / "bin" / "python"), "-m", "pytest", "-n", "2", "tests/unit/plugins/module_utils"],
             ],
-            junit=True,
         )
     ]
 
@@ -266,7 +323,7 @@ def lab_stages(every_system: bool) -> list[Stage]:
     modes = {"LAB_MODES": "domain tailscale dual", "LAB_EXTENT": "all", "LAB_IDLE_SECONDS": "180"} if every_system else {}
     for name, files in E2E.items():
         paths = [f"tests/e2e/test_{file}.py" for file in files]
-        stages.append(Stage(name, [[PYTHON, "-m", "pytest", "-x", "-v", *paths]], junit=True, environment=modes, lab=name))
+        stages.append(Stage(name, [[PYTHON, "-m", "pytest", "-x", "-v", *paths]], environment=modes, lab=name))
     # Backwards, as it happens: the longest first, so that no lane is left with one alone.
     for name in reversed(scenario_names()):
         # The newest one's main job is what tests/e2e/test_site.py tells of.
@@ -278,11 +335,11 @@ def lab_stages(every_system: bool) -> list[Stage]:
     return stages
 
 
-def unless_cut(stage: Stage) -> tuple[int, int]:
-    return (0, 0) if CUT.is_set() else run_stage(stage)
+def unless_cut(stage: Stage) -> Outcome:
+    return Outcome(stage.name) if CUT.is_set() else run_stage(stage)
 
 
-def at_a_time(number: int, stages: list[Stage]) -> list[tuple[int, int]]:
+def at_a_time(number: int, stages: list[Stage]) -> list[Outcome]:
     """What came of the stages, begun in their order."""
     with ThreadPoolExecutor(number) as pool:
         return list(pool.map(unless_cut, stages))
@@ -304,7 +361,8 @@ def main() -> int:
         stages = [*stages, *no_lab, *lab_stages(arguments.extent == "all")]
     if arguments.only:
         stages = [stage for stage in stages if stage.name in arguments.only]
-    passed = failed = 0
+    results: list[Outcome] = []
+    labs = labs_processors()
     try:
         # The images first, by themselves, then the labs, that wait for a third of their time: for what boots none, one at a
         # time. The images of the older systems have time until the first lab that has one.
@@ -313,18 +371,22 @@ def main() -> int:
         quiet = [stage for stage in stages if stage.quiet]
         busy = [stage for stage in stages if stage.lab and not stage.quiet]
         others = [stage for stage in stages if not stage.lab and stage not in images + older]
-        results = at_a_time(1, images)
+        results += at_a_time(1, images)
         with ThreadPoolExecutor(1 if busy else 3) as filling, ThreadPoolExecutor(1) as aside:
             beside = filling.map(unless_cut, others)
             older_ones = aside.map(unless_cut, older)
             results += [*at_a_time(LANES, busy), *older_ones, *beside]
         results += at_a_time(2, quiet)
-        passed, failed = sum(one[0] for one in results), sum(one[1] for one in results)
     finally:
         # The labs that the stages made; one of somebody's own (the demo's) is not theirs to take down.
         prefixes = [stage.lab for stage in stages if stage.lab]
         if prefixes or any(stage.name in (IMAGES, OLDER_IMAGES) for stage in stages):
-            failed += run_stage(Stage("tidy", [[*LAB, "down", "--prefix", prefix] for prefix in prefixes or ["e2e-hosts"]]))[1]
+            tidy = run_stage(Stage("tidy", [[*LAB, "down", "--prefix", prefix] for prefix in prefixes or ["e2e-hosts"]]))
+            tidy.passed = 0
+            results.append(tidy)
+    now = labs_processors()
+    print("\n".join(summary(results, now - (labs or 0) if now is not None else None)), flush=True)
+    passed, failed = sum(one.passed for one in results), sum(one.failed for one in results)
     say(f"{len(stages)} stages")
     print(f"{passed} passed, {failed} failed", flush=True)
     return int(failed > 0 or passed == 0)
