@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast test-all docs build fuzz faults bench matrix engines
+.PHONY: help setup demo demo-down test test-fast test-all docs site build fuzz faults bench matrix engines
 
 VENV := .venv
 PLAY := $(VENV)/bin/ansible-playbook -i .lab/inventory.yml
@@ -62,6 +62,9 @@ matrix: setup ## every promised release of ansible-core: unit tests, and site, v
 
 docs: setup ## write the generated parts of the documentation again
 	@$(VENV)/bin/python tests/docs.py
+
+site: setup ## the documentation of modules, filters and roles as a site, in build/site
+	@$(VENV)/bin/python tests/site.py
 
 build: setup ## the collection's tarball
 	@$(VENV)/bin/ansible-galaxy collection build --force

@@ -280,6 +280,20 @@ def playbooks_stage() -> Stage:
     return Stage("playbooks", [[PYTHON, "-m", "pytest", "-n", "2", "tests/playbooks"]])
 
 
+def published_stage() -> Stage:
+    """What others make of the collection: its documentation, its changelog, its tarball on a Galaxy server."""
+    return Stage(
+        "published",
+        [
+            [str(BIN / "antsibull-docs"), "lint-collection-docs", "--plugin-docs", "."],
+            [str(BIN / "antsibull-changelog"), "lint"],
+            [PYTHON, "tests/site.py"],
+            [PYTHON, "tests/galaxy.py"],
+        ],
+        environment={"ANSIBLE_HOME": str(ROOT / ".cache" / "ansible")},
+    )
+
+
 def oldest_python_stages() -> list[Stage]:
     """The logic on the oldest Python that a managed host may have."""
     old = oldest_python()
@@ -357,7 +371,7 @@ def main() -> int:
     stages = fast_stages()
     if arguments.extent != "fast":
         images = [Stage(IMAGES, [[*LAB, "build"]]), Stage(OLDER_IMAGES, [[*LAB, "build", "--system", *SYSTEMS]])]
-        no_lab = [playbooks_stage(), *oldest_python_stages(), sanity_stage(), *images]
+        no_lab = [playbooks_stage(), published_stage(), *oldest_python_stages(), sanity_stage(), *images]
         stages = [*stages, *no_lab, *lab_stages(arguments.extent == "all")]
     if arguments.only:
         stages = [stage for stage in stages if stage.name in arguments.only]
