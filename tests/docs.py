@@ -1,7 +1,8 @@
 """Writes the generated parts of the documentation, or with ``--check`` says which of them have drifted.
 
 The roles' READMEs come from their ``meta/argument_specs.yml`` (aar-doc), docs/diagnoses.md from the table of diagnoses and
-the faults that they are tested with, CONTRIBUTING's table of scenarios from their ``molecule.yml``.
+the faults that they are tested with, CONTRIBUTING's table of scenarios from their ``molecule.yml``, and CHANGELOG.rst before
+the first release from the code (``changelog.py``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "molecule" / "shared" / "lab")]
+import changelog  # noqa: E402
 import conftest  # noqa: E402, F401  (makes the collection importable)
 import diagnosed  # noqa: E402
 import run  # noqa: E402
@@ -85,6 +87,8 @@ def generated() -> dict[Path, str]:
     pages = {role / "README.md": role_readme(role) for role in sorted((ROOT / "roles").iterdir()) if role.is_dir()}
     pages[ROOT / "docs" / "diagnoses.md"] = diagnoses()
     pages[ROOT / "CONTRIBUTING.md"] = contributing()
+    if not changelog.released():
+        pages[changelog.PAGE] = changelog.page()
     return pages
 
 
