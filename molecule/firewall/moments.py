@@ -20,6 +20,7 @@ import yaml
 from places import INVENTORY, LATER, PREFIX, ROOT, Host, Off
 
 KILLS = 4
+COMMENT = "Coolify WebSocket (selfhosted.coolify)"
 UFW_RULES = ("/etc/ufw/after.rules", "/etc/ufw/after6.rules")
 LOADED = "nft list table inet coolify_websocket"
 
@@ -41,7 +42,9 @@ class Moments(Host):
                 self.role()
                 self.shell("ufw reload")
             self.role("absent")
+            self.by_hand()
             self.role()
+        self.rules_of_ufw()
         self.measure("user added, ufw reload")
         self.published_elsewhere()
         with self.probing("two runs at once, each with another list; runs cut by SIGKILL; the run after"):
@@ -112,6 +115,24 @@ class Moments(Host):
         self.note(f"port 6379 published at {cells.FOREIGN}, asked for by a neighbour, untreated, without and with "
                   f"container_ports: {[untreated, *seen]}", good=seen == [untreated, False])
 
+    def by_hand(self) -> None:
+        """Rules in UFW by the user, and those for single ports that the collection wrote once."""
+        tailnet = f"allow from 100.64.0.0/10 to any port %s proto tcp comment '{COMMENT}'"
+        theirs = [f"allow from {self.user[4]} to any port 6001 proto tcp comment mine", "deny from 192.0.2.8 to any port 6002"]
+        self.shell(" && ".join(f"ufw {rule}" for rule in theirs))
+        self.added = self.shell("ufw show added")
+        self.shell(" && ".join(f"ufw {tailnet % port}" for port in cells.GUARDED))
+
+    def rules_of_ufw(self) -> None:
+        """What UFW has beside the rules by hand: one for each network, as far as another does not serve."""
+        ours = [line for line in self.shell("ufw show added").splitlines() if COMMENT in line]
+        both = {"fd7a:115c:a1e0::/48": "6001,6002", self.user[6]: "6001,6002"}
+        wanted = [
+            f"ufw allow from {source} to any port {port} proto tcp comment '{COMMENT}'"
+            for source, ports in {"100.64.0.0/10": "6001 6002", self.user[4]: "6002", **both}.items() for port in ports.split()
+        ]
+        self.note(f"UFW's rules beside those by hand: {len(ours)}", good=sorted(ours) == sorted(wanted))
+
     def without_chains(self) -> None:
         """Where UFW takes no rule while its chains are flushed, the role says so, and how they come back."""
         try:
@@ -166,6 +187,7 @@ class Moments(Host):
         installed = {path: self.run("cat", path) for path in UFW_RULES}
         self.measure("ufw-docker", ufw_docker.judge)
         self.role("absent")
+        self.note("UFW after a removal: the user's own rules", good=self.added == self.shell("ufw show added"))
         self.role()
         self.measure("applied after ufw-docker", ufw_docker.judge)
         same = installed == {path: self.run("cat", path) for path in UFW_RULES}
@@ -182,6 +204,7 @@ class Moments(Host):
         address = self.address[4]
         moved = {"ansible_port": 2222, "ansible_ssh_extra_args": f"-o HostKeyAlias={address}"}
         try:
+            self.refused_by_ufw(**moved)
             self.role(coolify_firewall_ufw_enable=True, **moved)
             status = self.shell("ufw status")
             # A connection of its own, made after UFW was enabled.
@@ -191,6 +214,21 @@ class Moments(Host):
             self.shell("rm /etc/ssh/sshd_config.d/moment.conf && ufw allow OpenSSH && systemctl restart ssh")
         good = not lost and "Status: active" in status and "2222/tcp" in status
         self.note("UFW enabled by the role with sshd on port 2222: a new connection comes in", good=good)
+
+    def refused_by_ufw(self, **moved: object) -> None:
+        """H1: a UFW that refuses SSH is not enabled, and the role names the rules."""
+        refusals = ("deny from any to any port 2000:3000 proto tcp", "reject from ::/0 to any")
+        self.shell(" && ".join(f"ufw {refusal}" for refusal in refusals))
+        added = self.shell("ufw show added")
+        try:
+            self.role(coolify_firewall_ufw_enable=True, **moved)
+            told = "UFW was enabled, and nobody is told"
+        except Off as failed:
+            told = " ".join(str(failed).split())
+        same = self.shell("ufw show added") == added and "Status: inactive" in self.shell("ufw status")
+        self.shell(" && ".join(f"ufw delete {refusal}" for refusal in refusals))
+        self.note("UFW that refuses SSH: not enabled, and the role names the rules",
+                  good=same and all(refusal in told for refusal in refusals))
 
     def ssh(self) -> str:
         common = yaml.safe_load(INVENTORY.read_text())["all"]["vars"]["ansible_ssh_common_args"]

@@ -179,8 +179,8 @@ ufw:
     ipv6: {type: bool, description: Whether it guards IPv6 too.}
     rules:
       description:
-        - Its rules; each has C(action), C(protocol), C(port), C(destination), C(source), C(direction), C(interface),
-          C(comment) and C(family).
+        - Its rules; each has C(action), C(protocol), C(port), C(destination), C(source), C(source_port), C(direction),
+          C(interface), C(comment) and C(family).
       type: list
       elements: dict
 nft:

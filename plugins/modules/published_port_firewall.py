@@ -14,7 +14,7 @@ description:
     C(inet coolify_websocket), that decides before Docker rewrites a packet's destination.
   - UFW cannot do that. Packets for a published port are forwarded, and UFW's rules for incoming traffic never see them.
   - This host, Docker's networks (those made later too) and established connections go on. All other ports
-    and protocols are left alone, and nothing that belongs to Docker, UFW or Tailscale is edited.
+    and protocols are left alone, and nothing that belongs to Docker or Tailscale is edited.
   - The table is loaded in one transaction after C(nft -c) has accepted it. A unit,
     C(coolify-websocket-firewall.service), loads it at boot before the network comes up.
   - C(nftables.service) flushes the rule set whenever it starts, reloads or stops. A drop-in has it load the table in the same
@@ -64,16 +64,20 @@ options:
     default: []
   ufw:
     description:
-      - What is going to be done to UFW after this, as far as it is installed and not active.
-      - With V(rules) or V(enable) its files are remembered as they are, for UFW writes them in its own form at the first rule.
+      - What is done to UFW, where it is installed, so that C(ufw status) shows who may reach the ports.
+      - With V(rules) it allows the trusted networks, in one rule for each. Rules of your own that allow the same are not doubled,
+        and those that refuse it stay and are named. A UFW that is not active stays so.
+      - With V(enable) it is enabled too, if it is not active. The ports that sshd listens on, and that of the connection in
+        use, are allowed first. Where a rule refuses them the module fails before it changes anything.
+      - The files of a UFW that is not active are remembered as they are, for UFW writes them in its own form at the first rule.
     type: str
     choices: [leave, rules, enable]
     default: leave
   state:
     description:
       - V(present) closes the ports; V(absent) removes table, unit and files.
-      - V(absent) also gives back a UFW that was remembered. It is disabled, if it was to be enabled, and its files are put
-        back, unless somebody else has given it rules or enabled it since.
+      - V(absent) also gives UFW back. It is disabled, if it was enabled by this module, and its files are put back as they were,
+        unless somebody else has given it rules or enabled it since. Then this collection's rules are deleted.
     type: str
     choices: [present, absent]
     default: present
@@ -88,6 +92,7 @@ EXAMPLES = r"""
         interface: tailscale0
       - source: fd7a:115c:a1e0::/48
         interface: tailscale0
+    ufw: rules
 
 - name: The ports are as Docker left them
   selfhosted.coolify.published_port_firewall:
@@ -114,21 +119,38 @@ ufw:
   returned: always
   type: dict
   contains:
-    disabled: {type: bool, returned: always, description: Whether it was disabled.}
-    restored:
-      description: Whether its files were put back as they had been, so that no rule of this collection is in it.
-      type: bool
+    commands:
+      description: What UFW was told, in this order.
       returned: always
+      type: list
+      elements: str
+      sample: ["ufw allow from 100.64.0.0/10 to any port 6001,6002 proto tcp comment 'Coolify WebSocket (selfhosted.coolify)'"]
+    others:
+      description: Rules of others that refuse what O(trusted) asks for. They are left as they are, and keep their say.
+      returned: always
+      type: list
+      elements: str
+      sample: ["deny from 100.64.0.0/10 to any port 6001 proto tcp"]
+    restored: {type: bool, returned: always, description: Whether its files were put back as they had been.}
     active: {type: bool, returned: always, description: Whether it is active after this.}
 """
 
 import contextlib
+import os
+import shlex
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
-from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _nft_rules, _policy, _ufw_files
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import (
+    _host,
+    _nft_rules,
+    _policy,
+    _ssh,
+    _ufw_files,
+    _ufw_rules,
+)
 from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _kept, _trouble
 
 
@@ -170,14 +192,15 @@ def _lines(items: t.Iterable[str]) -> str:
 Outcome = t.Tuple[_host.State, t.List[t.Dict[str, str]], bool, t.List[str]]
 
 
-def present(module: AnsibleModule, firewall: _host.Firewall) -> Outcome:
+def wanted(module: AnsibleModule) -> _policy.Policy:
     outside = [*module.params["outside_interfaces"], *outside_bridges(module.params["docker_socket"])]
     try:
-        policy = _policy.policy(
-            module.params["ports"], module.params["trusted"], outside, module.params["container_ports"]
-        )
+        return _policy.policy(module.params["ports"], module.params["trusted"], outside, module.params["container_ports"])
     except ValueError as error:
-        module.fail_json(msg=str(error))
+        raise _host.FirewallError(str(error)) from error
+
+
+def present(module: AnsibleModule, firewall: _host.Firewall, policy: _policy.Policy) -> Outcome:
     text = _nft_rules.text(policy)
     rules = _nft_rules.printed(policy)
     files = firewall.wanted(text)
@@ -204,13 +227,32 @@ def absent(module: AnsibleModule, firewall: _host.Firewall) -> Outcome:
     return state, diff, bool(diff) or state.table is not None, []
 
 
-def care_for_ufw(files: _ufw_files.UfwFiles, state: str, intent: str, check_mode: bool) -> _ufw_files.Return:
-    """Remembers UFW or gives it back; what of that is, or would be, done."""
-    if state == "absent":
-        return files.way_back() if check_mode else files.give_back()
-    if intent != "leave" and not check_mode:
-        files.remember(intent == "enable")
-    return _ufw_files.Return(False, False, False)
+def ssh(module: AnsibleModule, run: _host.Run) -> tuple[set[int], _ssh.Connection | None]:
+    """The ports that sshd is configured for, and the connection by which this very run came in."""
+    sshd = module.get_bin_path("sshd", opt_dirs=["/usr/sbin", "/sbin"])
+    return _ssh.ports(run([sshd, "-T"], None)[1] if sshd else ""), _ssh.connection(os.getpid())
+
+
+def ufw_towards(
+    module: AnsibleModule, files: _ufw_files.UfwFiles, run: _host.Run, policy: _policy.Policy
+) -> _ufw_files.Change:
+    """Raises FirewallError where SSH would be locked out."""
+    intent = module.params["ufw"]
+    if intent == "leave":
+        return _ufw_files.Change()
+    enables = intent == "enable" and files.installed and not files.active()
+    return files.towards(policy.ports, _policy.as_options(policy.trusted), *(ssh(module, run) if enables else ()))
+
+
+def ufw_differences(change: _ufw_files.Change, active: bool) -> list[dict[str, str]]:
+    """As of `differences`: the rules as UFW is told them."""
+    becomes = (active or change.enable) and not change.disable
+    texts = {}
+    for side, rules, status in (("before", change.gone, active), ("after", change.come, becomes)):
+        lines = [shlex.join(["ufw", *_ufw_rules.words(rule)]) for rule in rules]
+        texts[side] = _lines([*lines, f"enabled: {status}"])
+    headers = {"before_header": "UFW", "after_header": "UFW"}
+    return [{**headers, **texts}] if texts["before"] != texts["after"] else []
 
 
 def main() -> None:
@@ -254,18 +296,34 @@ def main() -> None:
         )
     try:
         with _host.locked(wanted=not module.check_mode):
-            state, diff, changed, rules = (present if wants else absent)(module, firewall)
-            way = care_for_ufw(files, module.params["state"], module.params["ufw"], module.check_mode)
+            active = files.active()
+            if wants:
+                policy = wanted(module)
+                # First, since it refuses what would lock SSH out.
+                change = ufw_towards(module, files, run, policy)
+                files.check(change)
+                state, diff, changed, rules = present(module, firewall, policy)
+            else:
+                change = files.way_back()
+                files.check(change)
+                state, diff, changed, rules = absent(module, firewall)
+            if not module.check_mode:
+                (files.apply if wants else files.give_back)(change)
     except (_host.FirewallError, _kept.KeptError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=_trouble.message(error, ("state_dir", module.params["state_dir"])))
     module.exit_json(
-        changed=changed or way.kept,
-        diff=diff,
+        changed=changed or bool(change.commands) or change.kept,
+        diff=diff + ufw_differences(change, active),
         rules=rules,
         refused_packets=state.table["refused_packets"] if state.table else None,
-        ufw={"disabled": way.disable, "restored": way.restore, "active": files.active() and not way.disable},
+        ufw={
+            "commands": [shlex.join(["ufw", *words]) for words in change.commands],
+            "others": [shlex.join(_ufw_rules.words(rule)) for rule in change.others],
+            "restored": change.restore,
+            "active": (active or change.enable) and not change.disable,
+        },
     )
 
 

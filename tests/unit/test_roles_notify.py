@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(
     path for path in ROOT.glob("roles/*/tasks/*.yml") if path.parts[-3] not in ("coolify_access", "coolify_verify")
 )
-CHANGING = re.compile(r"selfhosted\.coolify\.(?!\w+_info$)\w+|community\.general\.\w+|ansible\.builtin\.(package|copy|file)")
+CHANGING = re.compile(r"selfhosted\.coolify\.(?!\w+_info$)\w+|ansible\.builtin\.(package|copy|file)")
 
 
 def tasks(found):

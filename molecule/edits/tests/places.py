@@ -174,7 +174,8 @@ SYSTEMD = "/etc/systemd/system"
 nft_rules = Place("nft_rules", "published_port_firewall", "/etc/coolify-websocket/firewall.nft", present=FIREWALL)
 nft_unit = Place("nft_unit", "published_port_firewall", SYSTEMD + "/coolify-websocket-firewall.service", present=FIREWALL)
 ufw = UfwPlace(
-    "ufw", "published_port_firewall", "/etc/ufw/user.rules", present={**FIREWALL, "ufw": "rules"}, named="/etc/ufw/user"
+    "ufw", "published_port_firewall", "/etc/ufw/user.rules", named="/etc/ufw/user",
+    present={**FIREWALL, "trusted": [{"source": "192.0.2.7"}], "ufw": "rules"},
 )
 PLACES = [
     env, Kept(env, "kept/env-run-unfit-env-.env.json"),
@@ -194,7 +195,7 @@ SURVIVES = {
     *((place.name, step, "link") for place in PLACES if isinstance(place, Kept) for step in STEPS),
     # The engine takes the old one away first.
     *(("http_conf_stopped", step, "inodes") for step in STEPS),
-    # UFW itself writes its rules; what is put back goes through a link as UFW does.
-    *(("ufw", "write", kind) for kind in FAULTS if kind != "readonly"),
-    ("ufw", "back", "link"),
+    # UFW writes its rules in place, and through a link; what is put back goes through one too.
+    ("ufw", "write", "inodes"),
+    *(("ufw", step, "link") for step in STEPS),
 }

@@ -71,7 +71,7 @@ def other_rules(
             found.append({"where": path, "family": family, "rule": "ufw-docker's block", "effect": "closes", "ports": wanted})
     for rule in ufw.get("rules", ()):
         concerned = [port for port in wanted if _ufw_rules.names_port(str(rule.get("port")), port)]
-        if concerned and rule.get("direction", "in") == "in" and rule.get("action") in ("deny", "reject"):
+        if concerned and rule.get("direction", "in") == "in" and _ufw_rules.refuses(rule):
             text = f"{rule['action']} {rule.get('port')}/{rule.get('protocol')} from {rule.get('source')}"
             found.append({"where": "ufw", "family": rule.get("family"), "rule": text, "effect": "closes", "ports": concerned})
     return found
@@ -114,7 +114,7 @@ def _allowed(rules: Iterable[Mapping[str, Any]], port: int, family: str) -> list
         ):
             continue
         anywhere, interface = rule.get("source") in ("0.0.0.0/0", "::/0", "any"), rule.get("interface")
-        if rule.get("action") in ("allow", "limit"):
+        if _ufw_rules.allows(rule):
             if interface is None:
                 sources.append(EVERYONE if anywhere else str(rule.get("source")))
             else:

@@ -16,7 +16,7 @@ import typing as t
 
 from ..engine import _client
 from ..env import _dotenv, _pusher
-from ..firewall import _host, _nft_rules, _port_reach
+from ..firewall import _host, _nft_rules, _port_reach, _ufw_files, _ufw_rules
 from ..keeper import _kept
 from ..nginx import _container, _http_conf, _routes
 from ..proxy import _traefik
@@ -232,11 +232,11 @@ class Discovery:
         conf = self._text("/etc/ufw/ufw.conf")
         return {
             "installed": os.path.exists(self._path("/usr/sbin/ufw")),
-            "active": _state.ufw_active(conf or ""),
-            "ipv6": _state.ufw_ipv6(self._text("/etc/default/ufw") or ""),
+            "active": _ufw_rules.active(conf or ""),
+            "ipv6": _ufw_files.guards_ipv6(self._root),
             "rules": [
-                *_state.ufw_rules(self._text("/etc/ufw/user.rules") or "", "ipv4"),
-                *_state.ufw_rules(self._text("/etc/ufw/user6.rules") or "", "ipv6"),
+                *_ufw_rules.parse(self._text("/etc/ufw/user.rules") or "", "ipv4"),
+                *_ufw_rules.parse(self._text("/etc/ufw/user6.rules") or "", "ipv6"),
             ],
         }
 

@@ -13,7 +13,6 @@ import typing as t
 
 from ..engine import _client
 from ..env import _pusher
-from ..firewall import _ufw_rules
 from . import _versions
 
 Json = t.Mapping[str, t.Any]
@@ -213,55 +212,3 @@ def nft_version(text: str) -> str | None:
     """Return nft's version from ``nft --version``, or from the head of any ``nft -j`` output."""
     match = _NFT_VERSION.search(text)
     return match["version"] if match else None
-
-
-# -- UFW ---------------------------------------------------------------------------------------------------------------
-
-_UFW_TUPLE = "### tuple ###"
-
-
-def ufw_active(conf: str) -> bool:
-    """Whether ``/etc/ufw/ufw.conf`` says that UFW is enabled."""
-    return _ufw_rules.setting(conf, "ENABLED") == "yes"
-
-
-def ufw_ipv6(defaults: str) -> bool:
-    """Whether ``/etc/default/ufw`` has UFW guard IPv6 too, as it does unless told otherwise."""
-    return _ufw_rules.setting(defaults, "IPV6") in (None, "yes")
-
-
-def ufw_rules(text: str, family: str) -> list[dict[str, t.Any]]:
-    """Return the rules in UFW's ``user.rules`` (``family`` ipv4) or ``user6.rules`` (ipv6).
-
-    UFW keeps each rule in a comment of its own form, from which it prints ``ufw status``:
-    action, protocol, port, destination, source port, source, perhaps two application profiles, direction, comment
-    (hex).
-    """
-    rules = []
-    for line in text.splitlines():
-        if not line.startswith(_UFW_TUPLE):
-            continue
-        fields = line[len(_UFW_TUPLE) :].split()
-        comment = None
-        if fields and fields[-1].startswith("comment="):
-            try:
-                comment = bytes.fromhex(fields.pop()[len("comment=") :]).decode("utf-8", "replace")
-            except ValueError:
-                comment = None
-        if len(fields) < 6:
-            continue
-        direction, _separator, interface = (fields[-1] if len(fields) > 6 else "in").partition("_")
-        rules.append(
-            {
-                "action": fields[0],
-                "protocol": fields[1],
-                "port": fields[2],
-                "destination": fields[3],
-                "source": fields[5],
-                "direction": direction,
-                "interface": interface or None,
-                "comment": comment,
-                "family": family,
-            }
-        )
-    return rules

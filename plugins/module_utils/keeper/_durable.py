@@ -42,6 +42,17 @@ def refuse_link(path: str) -> None:
         raise OSError(errno.ELOOP, f"there is a symbolic link to {os.readlink(path)}", path)
 
 
+def refuse_unfit(path: str, room: int) -> None:
+    """Raises OSError where another program could not write the file in place with `room` bytes more, and would spoil it."""
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        size, system = os.fstat(descriptor).st_size, os.fstatvfs(descriptor)
+    finally:
+        os.close(descriptor)
+    if system.f_bfree * system.f_frsize < size + room:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+
 def remove(path: str) -> None:
     """Removes the file, if it is there, and what a cut `write` left beside it. Raises OSError."""
     sweep(path)

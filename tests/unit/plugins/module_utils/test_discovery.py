@@ -146,9 +146,11 @@ def root(tmp_path: Path) -> Path:
         "data/coolify/proxy/dynamic/coolify.yaml": COOLIFY_YAML,
         "etc/cloudflared/config.yml": TUNNEL,
         "etc/os-release": 'ID=debian\nVERSION_ID="13"\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n',
+        "etc/default/ufw": "IPV6=yes\n",
         "etc/ufw/ufw.conf": "ENABLED=yes\n",
         "etc/ufw/user.rules": "### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 OpenSSH - in\n",
         "etc/ufw/user6.rules": "### tuple ### allow tcp 22 ::/0 any ::/0 OpenSSH - in\n",
+        "proc/sys/net/ipv6/bindv6only": "0\n",
         "usr/sbin/ufw": "",
         "usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-257.so": "",
     }
@@ -193,6 +195,7 @@ def test_an_untreated_host(root: Path) -> None:
     assert found["os"]["systemd"] == "257"
     assert found["ufw"]["installed"]
     assert found["ufw"]["active"]
+    assert found["ufw"]["ipv6"]
     assert [(rule["family"], rule["port"]) for rule in found["ufw"]["rules"]] == [("ipv4", "22"), ("ipv6", "22")]
     assert found["nft"] == {"available": True, "version": "1.1.3", "error": None}
     managed = found["managed"]
@@ -375,6 +378,19 @@ def test_an_empty_machine(tmp_path: Path) -> None:
     assert found["nft"] == {"available": False, "version": None, "error": "nft is not installed"}
     assert not found["ufw"]["installed"]
     assert not found["managed"]["tunnel"]["present"]
+
+
+@pytest.mark.parametrize("defaults", ["IPV6=no\n", "# IPV6=yes\n", None])
+def test_ufw_guards_ipv6_only_where_it_was_told_to(root: Path, defaults: str | None) -> None:
+    (root / "etc/default/ufw").unlink()
+    if defaults is not None:
+        (root / "etc/default/ufw").write_text(defaults)
+    assert not facts(root)["ufw"]["ipv6"]
+
+
+def test_ufw_guards_no_ipv6_that_the_kernel_does_not_have(root: Path) -> None:
+    (root / "proc/sys/net/ipv6").rename(root / "proc/sys/net/none")
+    assert not facts(root)["ufw"]["ipv6"]
 
 
 def test_broken_parts_do_not_hide_the_others(root: Path) -> None:

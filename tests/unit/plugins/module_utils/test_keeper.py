@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -11,14 +12,10 @@ import pytest
 from test_self_heal_service import FILES, FOLDER, SCRIPT, UNIT, UNIT_FILE, Systemd
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _effective, _memory
-from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _ufw_files, _ufw_rules
+from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _ssh, _ufw_files, _ufw_rules
 from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _kept
 from ansible_collections.selfhosted.coolify.plugins.module_utils.self_heal import _service
-from ansible_collections.selfhosted.coolify.plugins.modules import (
-    published_port_firewall,
-    self_heal_service,
-    traefik_dynamic_file,
-)
+from ansible_collections.selfhosted.coolify.plugins.modules import self_heal_service, traefik_dynamic_file
 
 
 class Env:
@@ -93,29 +90,37 @@ class Ufw:
 
     def __init__(self, root):
         self.root, self.state = root, str(root / "state")
-        (root / "user.rules").write_bytes(b"# the package's\n### tuple ### allow tcp 22 \n")
-        (root / "ufw.conf").write_text("# Set to yes\nENABLED=no\n")
-        (root / "ufw.conf").chmod(0o644)
+        self.etc = root / "etc/ufw"
+        self.etc.mkdir(parents=True, exist_ok=True)
+        if not (self.etc / "ufw.conf").exists():
+            (self.etc / "user6.rules").write_text("# the package's\n")
+            (self.etc / "user.rules").write_bytes(b"# the package's\n### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in\n")
+            (self.etc / "ufw.conf").write_text("# Set to yes\nENABLED=no\n")
+            (self.etc / "ufw.conf").chmod(0o644)
+        self.kept = _kept.Entry(self.state, "ufw")
+        self.files = _ufw_files.UfwFiles(self.kept, self.command, "/usr/sbin/ufw", str(root))
+        self.said = []
 
     def run(self, present):
-        kept = _kept.Entry(self.state, "ufw")
-        files = _ufw_files.UfwFiles(kept, self.command, "/usr/sbin/ufw", str(self.root))
-        if not present:
-            return published_port_firewall.care_for_ufw(files, "absent", "leave", False).kept
-        if files.active():
-            return False
-        published_port_firewall.care_for_ufw(files, "present", "enable", False)
-        self.command(["ufw", "allow"], None)
-        self.command(["ufw", "enable"], None)
-        return True
+        change = self.towards() if present else self.files.way_back()
+        (self.files.apply if present else self.files.give_back)(change)
+        return bool(change.commands) or change.kept
+
+    def towards(self, *connection):
+        return self.files.towards([6001, 6002], [{"source": "100.64.0.0/10"}], {22}, *connection)
 
     def command(self, argv, _text):
         os.sync()  # a step like any other, to be cut at
-        if argv[1] == "allow":
-            (self.root / "user.rules").write_text(f"### tuple ### allow tcp 22 \n### tuple ### allow tcp 1 comment={OURS}\n")
-            (self.root / "user6.rules").write_text("*filter\n")
-        else:
-            (self.root / "ufw.conf").write_text(f"ENABLED={'yes' if argv[1] == 'enable' else 'no'}\n")
+        self.said.append(" ".join(argv[1:]))
+        rules = self.etc / "user.rules"
+        there = [line for line in rules.read_text().splitlines() if line.startswith("###")]
+        if argv[-1] in ("enable", "disable"):
+            (self.etc / "ufw.conf").write_text(f"ENABLED={'yes' if argv[-1] == 'enable' else 'no'}\n")
+            return 0, "", ""
+        line = f"### tuple ### allow tcp {argv[-5]} 0.0.0.0/0 any {argv[-9]} in comment={argv[-1].encode().hex()}"
+        there = [one for one in there if one != line] + ([] if argv[1] == "delete" else [line])
+        rules.write_text("\n".join(["*filter", *there, ""]))
+        (self.etc / "user6.rules").write_text("*filter\n")
         return 0, "", ""
 
 
@@ -238,41 +243,134 @@ def test_damage_is_named_and_nothing_is_lost(tmp_path, content):
     assert file.read_text() == content
 
 
+SSH_RULE = "### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in\n"
+BY_HAND = f"{SSH_RULE}### tuple ### deny tcp 80 0.0.0.0/0 any 0.0.0.0/0 in\n"
+RULE = f"allow from 100.64.0.0/10 to any port 6001,6002 proto tcp comment {_ufw_rules.COMMENT}"
+
+
 @pytest.mark.parametrize(
-    ("theirs", "way"),
+    ("theirs", "said", "restored"),
     [
-        ({}, (True, True, True)),
-        ({"user.rules": "### tuple ### allow tcp 22 \n### tuple ### deny tcp 80 \n"}, (True, True, False)),
-        ({"ufw.conf": "ENABLED=no\n"}, (True, False, True)),
+        ({}, ["disable"], True),
+        ({"user.rules": BY_HAND}, ["disable"], False),
+        ({"user.rules": f"{BY_HAND}### tuple ### allow tcp 6001,6002 0.0.0.0/0 any 100.64.0.0/10 in comment={OURS}\n"},
+         ["disable", f"delete {RULE}"], False),
+        ({"ufw.conf": "ENABLED=no\n"}, [], True),
     ],
 )
-def test_ufw_is_put_back_only_as_far_as_nobody_else_changed_it(tmp_path, theirs, way):
+def test_ufw_is_put_back_only_as_far_as_nobody_else_changed_it(tmp_path, theirs, said, restored):
     user = Ufw(tmp_path)
     before = seen(user, tmp_path)
-    user.run(True)
+    assert user.run(True)
+    assert user.said == [RULE, "--force enable"]
     for name, text in theirs.items():
-        (tmp_path / name).write_text(text)
-    files = _ufw_files.UfwFiles(_kept.Entry(user.state, "ufw"), user.command, "ufw", str(tmp_path))
-    assert files.way_back() == way
-    assert files.give_back() == way
-    assert not files.active()
-    assert (seen(user, tmp_path) == before) == way[2]
-    assert files.way_back() == (False, False, False)
+        (user.etc / name).write_text(text)
+    user.said.clear()
+    way = user.files.way_back()
+    assert (way.restore, way.kept) == (restored, True)
+    user.files.give_back(way)
+    assert user.said == said
+    assert not user.files.active()
+    assert (seen(user, tmp_path) == before) == restored
+    assert OURS not in (user.etc / "user.rules").read_text()
+    assert user.files.way_back() == _ufw_files.Change(gone=[])
 
 
-def test_a_ufw_that_somebody_else_enabled_stays(tmp_path):
+def test_a_ufw_that_somebody_else_enabled_stays_without_our_rules(tmp_path):
     user = Ufw(tmp_path)
-    files = _ufw_files.UfwFiles(_kept.Entry(user.state, "ufw"), user.command, "ufw", str(tmp_path))
-    files.remember(False)
+    user.files.apply(user.files.towards([6001, 6002], [{"source": "100.64.0.0/10"}]))
     user.command(["ufw", "enable"], None)
-    assert files.give_back() == (True, False, False)
-    assert files.active()
+    user.said.clear()
+    assert user.run(False)
+    assert user.said == [f"delete {RULE}"]
+    assert user.files.active()
+
+
+def test_files_that_had_rules_of_ours_before_are_not_put_back(tmp_path):
+    user = Ufw(tmp_path)
+    user.command(["ufw", *RULE.replace("6001,6002", "6001").split(" ", 10)], None)
+    assert user.run(True)
+    assert user.run(False)
+    assert OURS not in (user.etc / "user.rules").read_text()
+    assert not user.run(False)
+
+
+def test_the_rule_for_ssh_stays_with_a_ufw_that_stays_active(tmp_path):
+    user = Ufw(tmp_path)
+    (user.etc / "user.rules").write_text("")
+    user.run(True)
+    ssh = f"allow from 0.0.0.0/0 to any port 22 proto tcp comment {_ufw_rules.SSH_COMMENT}"
+    assert user.said == [RULE, ssh, "--force enable"]
+    user.kept.forget()
+    user.said.clear()
+    user.run(False)
+    assert user.said == [f"delete {RULE}"]
+    user.command(["ufw", "disable"], None)
+    user.run(False)
+    assert user.said[-1] == f"delete {ssh}"
 
 
 def test_a_ufw_that_cannot_be_disabled_stays_remembered(tmp_path):
     user = Ufw(tmp_path)
     user.run(True)
-    kept = _kept.Entry(user.state, "ufw")
+    broken = _ufw_files.UfwFiles(user.kept, lambda *_words: (1, "", "no kernel"), "ufw", str(tmp_path))
     with pytest.raises(_host.FirewallError, match="ufw disable failed: no kernel; mend UFW"):
-        _ufw_files.UfwFiles(kept, lambda *_words: (1, "", "no kernel"), "ufw", str(tmp_path)).give_back()
-    assert kept.load()["enabled"]
+        broken.give_back(broken.way_back())
+    assert user.kept.load()["enabled"]
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"), [("ERROR: problem running", 'run "ufw reload" on the host'), ("ERROR: Bad port", 'See "ufw status"')]
+)
+def test_a_rule_that_ufw_does_not_take(tmp_path, said, remedy):
+    user = Ufw(tmp_path)
+    broken = _ufw_files.UfwFiles(user.kept, lambda *_words: (1, "", f"{said}\n"), "ufw", str(tmp_path))
+    with pytest.raises(_host.FirewallError, match=rf"UFW does not take a rule: {said}.*port 6001,6002.*{remedy}"):
+        broken.apply(user.towards())
+
+
+def test_ufw_is_not_enabled_where_it_would_lock_ssh_out(tmp_path):
+    user = Ufw(tmp_path)
+    before = seen(user, tmp_path)
+    refused = "### tuple ### deny any {0} 0.0.0.0/0 any 0.0.0.0/0 in\n"
+    for rules, connection, ports, reason in (
+        (refused.format("any"), None, {22}, r"refuse SSH at 22.*: deny from 0.0.0.0/0 to any\. Delete.*ufw_enable: false"),
+        (refused.format("2000:3000"), _ssh.Connection("192.0.2.7", 2222), {22}, r"at 22, 2222,.*port 2000:3000\. "),
+        (SSH_RULE, _ssh.Connection("2001:db8::7", 22), {22}, "all of IPv6, and with it the connection in use. Set IPV6=yes"),
+        (SSH_RULE, None, set(), "neither sshd -T nor the connection in use tells SSH's port.*ufw allow PORT/tcp"),
+    ):
+        (user.etc / "user.rules").write_text(rules)
+        with pytest.raises(_host.FirewallError, match=f"UFW is not enabled, and the ports are as they were.*{reason}"):
+            user.files.towards([6001], [], ports, connection)
+    (user.etc / "user.rules").write_bytes(before[str(user.etc / "user.rules")][1])
+    assert seen(user, tmp_path) == before
+    assert user.said == []
+
+
+@pytest.mark.parametrize(("free", "fault"), [(70000, None), (65536, "No space left.*/etc/ufw/ufw.conf")])
+def test_ufw_is_told_nothing_where_it_would_lose_what_it_cannot_write(tmp_path, monkeypatch, free, fault):
+    user = Ufw(tmp_path)
+    system = type("System", (), {"f_bfree": free, "f_frsize": 1})
+    monkeypatch.setattr(os, "fstatvfs", lambda _descriptor: system)
+    for name in _ufw_files.RULES:
+        (user.etc / name).write_text("")
+    with pytest.raises(OSError, match=fault) if fault else contextlib.nullcontext():
+        user.files.check(user.towards())
+    (user.etc / "user6.rules").unlink()
+    with pytest.raises(FileNotFoundError):
+        user.files.check(user.towards())
+    user.files.check(_ufw_files.Change())
+
+
+def test_ssh_does_not_matter_to_a_ufw_that_is_not_going_to_be_enabled(tmp_path):
+    user = Ufw(tmp_path)
+    (user.etc / "user.rules").write_text("### tuple ### deny tcp 22 0.0.0.0/0 any 0.0.0.0/0 in\n")
+    assert not user.files.towards([6001], []).commands
+    user.command(["ufw", "enable"], None)
+    assert not user.files.towards([6001], [], {22}).commands
+
+
+def test_no_ufw_no_change(tmp_path):
+    none = _ufw_files.UfwFiles(_kept.Entry(str(tmp_path / "state"), "ufw"), Ufw(tmp_path).command, None, str(tmp_path))
+    assert none.towards([6001], [{"source": "100.64.0.0/10"}], {22}) == none.way_back() == _ufw_files.Change()
+    assert not none.active()
