@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast test-all docs site build fuzz faults bench matrix engines
+.PHONY: help setup lock demo demo-down test test-fast test-all docs site build fuzz faults bench matrix engines
 
 VENV := .venv
 PLAY := $(VENV)/bin/ansible-playbook -i .lab/inventory.yml
@@ -16,12 +16,14 @@ setup: $(VENV)/.ready ## the virtual environment and the packages the control si
 	@mkdir -p .collections/ansible_collections/selfhosted
 	@ln -sfn ../../.. .collections/ansible_collections/selfhosted/coolify
 
-$(VENV)/.ready: requirements-dev.txt tests/packages.sh
+$(VENV)/.ready: requirements-dev.txt tests/packages.sh tests/setup.sh
 	@bash tests/packages.sh
-	@echo "virtual environment $(VENV) (about a minute) …"
-	@python3 -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@bash tests/setup.sh $(VENV)
 	@touch $@
+
+lock: setup ## the newest release of every tool of requirements-dev.in into requirements-dev.txt
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --output-file requirements-dev.txt requirements-dev.in
 
 demo: setup ## boot the lab (COOLIFY=… its version), show the hops before and after site.yml, leave it up
 	@COOLIFY=$(COOLIFY) bash tests/demo.sh

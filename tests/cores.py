@@ -21,9 +21,16 @@ CORES = {
     "2.21": ("2.21.5", (3, 12)),
 }
 OLDEST, CURRENT = "2.17", "2.21"
+#: The oldest that Ansible itself still supports.
+OLDEST_SUPPORTED = "2.20"
 #: One that is refused.
 TOO_OLD = {"2.16": ("2.16.14", (3, 10))}
 _NEWEST_PYTHON = {"2.16": (3, 12), "2.17": (3, 12)}
+
+
+def shown(line: str) -> str:
+    """Return the release of this line as the table names it."""
+    return CORES[line][0] + (" (the oldest that Ansible still supports)" if line == OLDEST_SUPPORTED else "")
 
 
 def python_for(line: str) -> Path | None:

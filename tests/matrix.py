@@ -70,11 +70,11 @@ def played(lab: lab_client.Lab, playbook: str, commands: Path, *, changes: bool 
 def row(lab: lab_client.Lab, line: str) -> t.Sequence[str]:
     commands = cores.ensure(line)
     if commands is None:
-        return (cores.CORES[line][0], "none here", *["not run"] * (len(COLUMNS) - 2))
+        return (cores.shown(line), "none here", *["not run"] * (len(COLUMNS) - 2))
     asked = [str(commands / "python"), "-c", "import platform; print(platform.python_version())"]
     python = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
     return (
-        cores.CORES[line][0],
+        cores.shown(line),
         python,
         unit_tests(commands),
         sanity(commands, python),
