@@ -87,15 +87,15 @@ def changes(
     `trusted` are mappings as published_port_firewall takes them. `ipv6`: whether UFW guards IPv6.
 
     Returns `add` and `delete`, lists of rules, and `others`, somebody's rules that refuse what a wanted one would allow: they
-    keep their say. One rule names all ports of a source; rules of ours for single ports serve as well. The source of a rule
-    that both families have is ``any``.
+    keep their say. One rule names all ports of a source; rules of ours for single ports serve as well, and so does what
+    somebody allows more widely. The source of a rule that both families have is ``any``.
     """
-    wanted = set(ports)
+    wanted, entries = set(ports), list(trusted)
     families = [family for family in FAMILIES if ipv6 or family != "ipv6"]
     add: list[Rule] = []
     kept: list[Rule] = []
     others: list[Rule] = []
-    for source, interface in dict.fromkeys(map(_origin, trusted)):
+    for source, interface in dict.fromkeys(map(_origin, entries)):
         for family in families:
             if source is not None and (":" in source) != (family == "ipv6"):
                 continue
@@ -105,7 +105,13 @@ def changes(
             mine = {port for port in wanted if not any(_concerns(there, port) for there in refusing)}
             ours = [there for there in same if _is_ours(there) and names_ports(str(there["port"]), mine)]
             serving = [*ours, *(there for there in same if allows(there) and not _is_ours(there))]
-            lacking = sorted(port for port in mine if not any(names_port(str(there["port"]), port) for there in serving))
+            ways = [{**entry, "family": family} for entry in entries if _origin(entry) == (source, interface)]
+            lacking = sorted(
+                port
+                for port in mine
+                if not any(_concerns(there, port) for there in serving)
+                and not all(_is_let_in(way, port, rules) for way in ways)
+            )
             add += [_rule(origin, lacking[first : first + _PORTS], COMMENT) for first in range(0, len(lacking), _PORTS)]
             kept += ours
             others += refusing
@@ -245,6 +251,21 @@ def _same_way(there: Rule, origin: Mapping[str, Any]) -> bool:
         and there.get("interface") == origin["interface"]
         and _network(there.get("source")) == _network(origin["source"])
     )
+
+
+def _is_let_in(way: Rule, port: int, rules: Iterable[Rule]) -> bool:
+    """Whether the first of somebody's rules that all of the way falls under allows it."""
+    deciding = (
+        allows(there)
+        for there in rules
+        if (allows(there) or refuses(there))
+        and not _is_ours(there)
+        and (there.get("family"), there.get("direction", "in")) == (way["family"], "in")
+        and _takes_tcp(there)
+        and _concerns(there, port)
+        and _covers(there, way)
+    )
+    return next(deciding, False)
 
 
 def _covers(wide: Rule, narrow: Rule) -> bool:

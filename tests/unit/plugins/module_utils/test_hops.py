@@ -211,6 +211,15 @@ def test_a_table_that_nothing_can_read_was_flushed_by_nobody() -> None:
     assert faults(info, plan) == [("firewall", "CWT-602")]
 
 
+def test_a_wider_rule_in_ufw_serves() -> None:
+    info, plan = host("treated")
+    wide = {"action": "allow", "protocol": "any", "port": "any", "direction": "in", "interface": "tailscale0"}
+    info["ufw"]["rules"] = [
+        {**wide, "source": source, "family": family} for family, source in (("ipv4", "0.0.0.0/0"), ("ipv6", "::/0"))
+    ]
+    assert faults(info, plan) == []
+
+
 @pytest.mark.parametrize("hop", ["pusher", "nginx", "self_heal", "traefik", "firewall"])
 def test_a_hop_that_the_user_left_out_is_never_red(hop: str) -> None:
     """Field case V1: on a host where the hop is as Coolify's installer leaves it."""

@@ -122,7 +122,6 @@ def test_what_somebody_refuses_leaves_our_rule():
     [
         there("100.64.0.0/10", "6001", protocol="udp"),
         there("100.64.0.0/10", "60010"),
-        there("100.64.0.0/10", "any"),
         there("100.64.0.0/16", "6001"),
         there("100.64.0.0/16", "6001", action="deny"),
         there("100.64.0.0/10", "6001", direction="out"),
@@ -135,6 +134,38 @@ def test_what_somebody_refuses_leaves_our_rule():
 )
 def test_a_rule_that_says_something_else_does_not_serve(rule):
     assert changed([rule]) == {**NOTHING, "add": [GUIDE.format(6001)]}
+
+
+ALL_OF_TAILSCALE0 = there("0.0.0.0/0", "any", protocol="any", interface="tailscale0")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ALL_OF_TAILSCALE0,
+        {**ALL_OF_TAILSCALE0, "comment": "mine", "action": "allow_log"},
+        there("0.0.0.0/0", "6001", interface="tailscale0"),
+        there("100.64.0.0/10", "any", protocol="any"),
+        there("100.0.0.0/8", "6000:6100", interface="tailscale0"),
+        there("0.0.0.0/0", "6001"),
+    ],
+)
+def test_a_wider_rule_serves(rule):
+    assert changed([rule]) == NOTHING
+    # A rule of ours from before stays: the wider one may go again.
+    assert changed([rule, there("100.64.0.0/10", "6001", **OURS)]) == NOTHING
+
+
+def test_a_rule_for_an_interface_serves_only_who_comes_by_it():
+    anywhere = {"source": "100.64.0.0/10"}
+    assert added([ALL_OF_TAILSCALE0], trusted=[anywhere]) == [GUIDE.format(6001)]
+    assert added([ALL_OF_TAILSCALE0], trusted=[TAILNET[0], {**anywhere, "interface": "wg0"}]) == [GUIDE.format(6001)]
+
+
+@pytest.mark.parametrize("refusal", [there("0.0.0.0/0", "6001", action="deny"), {**ALL_OF_TAILSCALE0, "action": "reject"}])
+def test_a_wider_rule_behind_one_that_refuses_all_of_it_does_not_serve(refusal):
+    assert added([refusal, ALL_OF_TAILSCALE0], trusted=TAILNET[:1]) == [GUIDE.format(6001)]
+    assert added([ALL_OF_TAILSCALE0, refusal], trusted=TAILNET[:1]) == []
 
 
 def test_only_rules_with_our_comment_are_deleted():
