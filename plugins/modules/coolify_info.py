@@ -218,9 +218,6 @@ managed:
       description:
         - The firewall. C(file_present), C(table_loaded), C(intact) (whether nobody changed a rule of the table),
           C(ports), C(trusted), C(refused_packets), and the state of its C(unit).
-        - C(reach) says for each guarded C(port) and C(family) who can reach it from outside now, by the running tables.
-          C(sources), V(null) where that cannot be told, and C(by), who decides, V(nftables) (this collection's table),
-          V(ufw), V(docker) (published on loopback alone), V(changed table) or V(null).
         - C(other_rules) are rules of others that open or close the same ports, a block in C(DOCKER-USER), ufw-docker's,
           or a refusal of UFW's. Each has C(where), C(family), C(rule), C(effect) and C(ports). They are left alone.
       type: dict

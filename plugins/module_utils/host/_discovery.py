@@ -16,7 +16,7 @@ import typing as t
 
 from ..engine import _client
 from ..env import _dotenv, _pusher
-from ..firewall import _host, _nft_rules, _port_reach, _ufw_files, _ufw_rules
+from ..firewall import _host, _nft_rules, _other_rules, _ufw_files, _ufw_rules
 from ..keeper import _kept
 from ..nginx import _container, _http_conf, _routes
 from ..proxy import _traefik
@@ -124,7 +124,7 @@ class Discovery:
                 "nginx": self._nginx(coolify),
                 "self_heal": self._self_heal(units),
                 "traefik": self._traefik(),
-                "firewall": {**self._firewall(table, units), **self._reach(ports, table, ufw)},
+                "firewall": {**self._firewall(table, units), "other_rules": self._other_rules(ports, ufw)},
                 "tunnel": self._tunnel(CLOUDFLARED in containers, finder.connectors(units), (domain or {}).get("host")),
             },
         }
@@ -317,18 +317,11 @@ class Discovery:
             "unit": unit.get("active_state"),
         }
 
-    def _reach(self, ports: Json, table: Json | None, ufw: Json) -> Json:
-        published = sorted({port for name in ("app", "terminal") for port in [ports[name]] if port is not None})
+    def _other_rules(self, ports: Json, ufw: Json) -> list[Json]:
+        published = [ports[name] for name in ("app", "terminal") if ports[name] is not None]
         saved = {family: self._run([f"{tool}-save"])[1] for family, tool in (("ipv4", "iptables"), ("ipv6", "ip6tables"))}
-        if table is None or not set(published) <= set(table["ports"]):
-            # What our table does not decide, Docker's rewriting does, by whichever of its back ends.
-            for family, nft in _port_reach.NFT_FAMILIES.items():
-                saved[family] += self._run(["nft", "list", "table", nft, _port_reach.DOCKER_TABLE])[1]
         after = {path: self._text(path) or "" for path in ("/etc/ufw/after.rules", "/etc/ufw/after6.rules")}
-        return {
-            "reach": _port_reach.reach(published, table, ufw, saved),
-            "other_rules": _port_reach.other_rules(published, ufw, saved, after),
-        }
+        return _other_rules.other_rules(published, ufw, saved, after)
 
     def _tunnel(self, managed_by_coolify: bool, connectors: list[_tunnels.Connector], host: str | None) -> Json:
         count = _tunnels.counting(connectors, lambda path: _tunnels.names(self._text(path) or "", host or ""))

@@ -302,19 +302,6 @@ def test_what_was_kept_of_traefiks_file(root: Path, state: str, cut: bool) -> No
     assert (traefik["kept"], traefik["cut"]) == (True, cut)
 
 
-def test_an_untreated_host_with_dockers_nftables_back_end(root: Path) -> None:
-    class Nftables(System):
-        def __call__(self, argv: Sequence[str]) -> tuple[int, str, str]:
-            if list(argv) == ["nft", "list", "table", "ip", "docker-bridges"]:
-                return 0, "\t\ttcp dport 6001 counter packets 0 bytes 0 dnat to 172.19.0.5:6001\n", ""
-            if argv[0].endswith("-save"):
-                return 0, f"-A INPUT -j {'ufw6' if '6' in argv[0] else 'ufw'}-before-input\n", ""
-            return super().__call__(argv)
-
-    reach = facts(root, Engine(), Nftables())["managed"]["firewall"]["reach"]
-    assert [entry["by"] for entry in reach if entry["port"] == 6001] == [None, "ufw"]
-
-
 def test_a_foreign_location_is_told(root: Path) -> None:
     engine = Engine()
     engine.files[_http_conf.PATH] = (HTTP_CONF + "location /app/ {\n    return 404;\n}\n").encode()
