@@ -53,7 +53,7 @@ class ActionModule(ActionBase):
             for line in lines:
                 display.display(line.text, color={True: C.COLOR_OK, False: C.COLOR_ERROR, None: None}[line.ok])
         report = document.document(hosts)
-        problems = _keep(report, options)
+        problems = _keep(report, options, task_vars or {})
         if problems:
             raise AnsibleActionFail(" ".join(problems))
         result.update(changed=False, ok=report["ok"])
@@ -94,7 +94,7 @@ class ActionModule(ActionBase):
         return [*heads, _table.Line("", None)]
 
 
-def _keep(report: dict[str, t.Any], options: dict[str, t.Any]) -> list[str]:
+def _keep(report: dict[str, t.Any], options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> list[str]:
     """Writes every file that was asked for, and returns what is wrong with those that could not be."""
     problems = []
     earlier = None
@@ -106,7 +106,7 @@ def _keep(report: dict[str, t.Any], options: dict[str, t.Any]) -> list[str]:
             problems.append(f"coolify_verify_compare_path: {error}{remedy}")
     makers: dict[str, tuple[str, t.Callable[[], bytes]]] = {
         "path": ("report_path", lambda: bytes(json.dumps(report, indent=1, sort_keys=True) + "\n", "utf-8")),
-        "html_path": ("html_path", lambda: page.page(report, earlier, options["mask"]).encode()),
+        "html_path": ("html_path", lambda: page.page(report, earlier, options["mask"], _known(task_vars)).encode()),
         "junit_path": ("junit_path", lambda: junit.junit(report)),
     }
     for option, (name, make) in makers.items():
@@ -119,19 +119,32 @@ def _keep(report: dict[str, t.Any], options: dict[str, t.Any]) -> list[str]:
     return problems
 
 
+def _known(task_vars: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    """What the run knows that names of hosts are in, of every host of the inventory."""
+    found = task_vars.get("hostvars", {})
+    keys = ("ansible_host", "coolify_access_info", "coolify_access_plan")
+    return [{"host": name, **{key: found[name][key] for key in keys if key in found[name]}} for name in found]
+
+
 def _earlier(path: str, target: str | None) -> dict[str, t.Any]:
     """The report to compare with."""
     place = os.path.expanduser(path)
     # A play that goes by `serial` writes it after each batch: the second one would compare with the first.
     if target and os.path.realpath(place) == os.path.realpath(os.path.expanduser(target)):
         raise document.ReportError("It is the file that this run writes. Copy it before the run, and name the copy.")
+    if os.path.exists(place) and not os.path.isfile(place):
+        raise document.ReportError(f"It is not a regular file. {document.REMEDY}")
     with open(place, encoding="utf-8") as file:
         return document.parsed(file.read())
 
 
 def _write(path: str, content: bytes) -> None:
-    """In one step, so that whoever reads the file sees a whole one."""
-    folder = os.path.dirname(os.path.abspath(path))
+    """In one step, so that whoever reads the file sees a whole one. A link stays one, and what it leads to is written."""
+    special = os.path.abspath(path).startswith(("/dev/fd/", "/dev/std", "/proc/"))
+    if special or (os.path.exists(path) and not os.path.isfile(path)):
+        raise OSError(f"{path} is not a regular file")
+    path = os.path.realpath(path)
+    folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     with tempfile.NamedTemporaryFile("wb", dir=folder, delete=False) as target:
         target.write(content)

@@ -33,14 +33,17 @@ options:
     elements: dict
     required: true
   path:
-    description: File on the control node for the result as JSON, by the schema that docs/report.schema.json holds.
+    description:
+      - File on the control node for the result as JSON, by the schema that docs/report.schema.json holds.
+      - A link stays one, and what it leads to is written. What is not a regular file, such as C(/dev/stdout), is refused.
     type: str
   html_path:
-    description: File on the control node for the result as one HTML page, which needs no network and no script.
+    description: File on the control node for the result as one HTML page, which needs no network and no script. As O(path).
     type: str
   junit_path:
     description:
       - File on the control node for the result as JUnit XML, with a test case for each row. What was not looked at is skipped.
+        As O(path).
     type: str
   compare_path:
     description:

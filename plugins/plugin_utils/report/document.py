@@ -35,17 +35,23 @@ def parsed(text: str) -> dict[str, t.Any]:
     """A report that an earlier run wrote. Raises ReportError."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ReportError(f"It is no JSON. {REMEDY}") from None
     if not isinstance(found, dict) or "schema" not in found:
         raise ReportError(f"It is no report of this collection, or one without a version. {REMEDY}")
     if found["schema"] != SCHEMA:
         raise ReportError(f"Its schema is {found['schema']!r}, and this release reads {SCHEMA}. {REMEDY}")
     try:
-        _by_key(found)
-        str(found["generated"])
-    except (KeyError, TypeError, AttributeError):
-        raise ReportError(f"It is cut short, or was changed by hand. {REMEDY}") from None
+        texts = [found["generated"]]
+        for rows in _by_key(found).values():
+            _worst(rows)
+            texts += [row[key] for row in rows for key in ("host", "hop", "from", "url", "seen")]
+            texts += [row[key] for row in rows for key in ("id", "cause", "next") if row["ok"] is not True]
+        whole = all(isinstance(text, str) for text in texts)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        whole = False
+    if not whole:
+        raise ReportError(f"It is cut short, or was changed by hand. {REMEDY}")
     return found
 
 

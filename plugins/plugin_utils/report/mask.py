@@ -18,18 +18,21 @@ Json = t.Any
 _OWN_WORDS = ("id", "hop", "kind", "mode", "generated", "schema")
 # The same on every host, so that they tell nothing, and the text is not to be understood without them.
 _PUBLIC = ("0.0.0.0/0", "100.64.0.0/10", "fd7a:115c:a1e0::/48")
-_GENERIC = {"host", "control", "outside", "tailnet", "localhost", "coolify", "coolify-realtime", "coolify-proxy"}
+_GENERIC = {"host", "control", "outside", "tailnet", "localhost", "coolify", "coolify-realtime", "coolify-proxy", "empty"}
 _EXTENSIONS = "cfg|conf|env|j2|json|key|log|pem|php|py|service|sh|sock|socket|timer|toml|txt|yaml|yml"
 _EXTENSION = re.compile(rf"(\.(?:{_EXTENSIONS}))+$", re.I)
 
 _DOTTED = r"\w(?:[\w-]*\w)?(?:\.\w(?:[\w-]*\w)?)+"
 _IPV4 = r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)"
 _IPV6 = r"(?<![\w:.])[0-9a-fA-F]*:[0-9a-fA-F:]*:(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9a-fA-F:]*)(?!\w)"
-# Names without a dot stand out by what is around them: a URL's host, and how ssh names the host it could not reach.
+# Names without a dot stand out by what is around them: a URL's host, how ssh names the host it could not reach, and
+# what a variable of Coolify's that holds a host is.
 _PLACES = re.compile(
-    r"(?:://(?:[^/@\s]*@)?|resolve hostname |connect to host |\w@)([^\W\d](?:[\w.-]*\w)?|\d[\w.-]*[^\W\d][\w.-]*)"
+    r"(?:://(?:[^/@\s]*@)?|resolve hostname |connect to host |\w@|_HOST is )([^\W\d](?:[\w.-]*\w)?|\d[\w.-]*[^\W\d][\w.-]*)"
 )
 _WORD = re.compile(r"[\w-]+")
+# The keys that such names stand below, in a row, in what the modules found, and in the inventory.
+_KEYS = re.compile(r"(host|hostname|from|.*_HOST|ansible_host)")
 
 
 class Mask:
@@ -50,7 +53,7 @@ class Mask:
     def learn(self, value: Json, key: str = "") -> None:
         """Remember the names in everything below, by where they stand."""
         for text, place in _strings(value, key):
-            if place in ("host", "from"):
+            if text and _KEYS.fullmatch(place):
                 self._names.add(text.lower())
             self._names.update(name.lower() for name in _PLACES.findall(text))
         self._pattern = self._compiled()

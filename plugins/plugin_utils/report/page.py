@@ -28,15 +28,15 @@ _KINDS = {
 }
 
 
-def page(report: Json, before: Json | None = None, mask: bool = False) -> str:
+def page(report: Json, before: Json | None = None, mask: bool = False, known: t.Any = None) -> str:
     """The HTML of a report (`document.document`); with `before`, an earlier one, also what changed since.
 
-    With `mask`, addresses and names have masks in their places.
+    With `mask`, addresses and names have masks in their places, the names of hosts in `known` too.
     """
     changes = document.changes(before, report) if before else []
     if mask:
         masks = Mask()
-        for value in (report, changes):
+        for value in (report, changes, known):
             masks.learn(value)
         # First, so that they are numbered as they stand.
         for host in report["hosts"]:

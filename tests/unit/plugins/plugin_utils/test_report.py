@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import typing as t
 from html.parser import HTMLParser
@@ -83,11 +84,21 @@ def test_the_samples_are_what_they_are_called() -> None:
         ('{"schema": 1, "hosts": [{"host": "a"}], "generated": ""}', "cut short"),
         ('{"schema": 1, "hosts": null, "generated": ""}', "cut short"),
         ('{"schema": 1, "hosts": []}', "cut short"),
+        ('{"schema": 1, "hosts": [], "generated": 5}', "cut short"),
+        ("[" * 200_000, "no JSON"),
     ],
 )
 def test_what_is_no_report_is_refused_with_the_remedy(text: str, said: str) -> None:
     with pytest.raises(document.ReportError, match=f"{said}.*coolify_verify_report_path"):
         document.parsed(text)
+
+
+@pytest.mark.parametrize("change", [{"ok": "no"}, {"seen": None}, {"url": 5}, {"ok": False, "id": None}])
+def test_a_report_whose_rows_say_half_is_refused_with_the_remedy(change: t.Any) -> None:
+    report = samples.green()
+    report["hosts"][0]["rows"][0].update(change)
+    with pytest.raises(document.ReportError, match=r"cut short.*coolify_verify_report_path"):
+        document.parsed(json.dumps(report))
 
 
 def test_a_report_survives_its_file() -> None:
@@ -287,7 +298,7 @@ def test_junit_carries_what_xml_cannot() -> None:
 # -- the action ----------------------------------------------------------------------------------------------------------------
 
 
-def run(monkeypatch: pytest.MonkeyPatch, report: t.Any, **options: t.Any) -> t.Any:
+def run(monkeypatch: pytest.MonkeyPatch, report: t.Any, hostvars: t.Any = None, **options: t.Any) -> t.Any:
     monkeypatch.setattr(hop_report.ActionBase, "run", lambda *_arguments: {})
     action = hop_report.ActionModule.__new__(hop_report.ActionModule)
     hosts = [host["host"] for host in report["hosts"]]
@@ -295,7 +306,7 @@ def run(monkeypatch: pytest.MonkeyPatch, report: t.Any, **options: t.Any) -> t.A
     arguments = {**defaults, "hosts": hosts, "results": report["hosts"], **options}
     monkeypatch.setattr(action, "validate_argument_spec", lambda _spec: (None, arguments), raising=False)
     action._task = SimpleNamespace(args=options)
-    return action.run()
+    return action.run(None, {"hostvars": hostvars or {}})
 
 
 def test_no_secret_is_in_any_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -344,3 +355,50 @@ def test_what_cannot_be_read_or_written_costs_nothing_else(
     assert "coolify_verify_html_path" not in str(failure.value)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["hops.html", "hops.xml", "taken"]
     assert "Every hop is as it should be." in capsys.readouterr().out
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    link = tmp_path / "latest.json"
+    link.symlink_to("of-today.json")
+    for _run in range(2):
+        run(monkeypatch, samples.green(), path=str(link))
+        assert link.is_symlink()
+        assert document.parsed((tmp_path / "of-today.json").read_text())["ok"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("place", ["/dev/stdout", "/dev/fd/1", "/dev/null", "/proc/self/fd/1", "pipe", "folder", "link"])
+def test_what_is_no_file_is_refused_and_left_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    before = sorted(tmp_path.iterdir())
+    # Where it were replaced, all that comes after would lose its output.
+    monkeypatch.setattr(os, "replace", lambda *_paths: pytest.fail("it was replaced"))
+    with pytest.raises(AnsibleActionFail, match=r"coolify_verify_junit_path: .* is not a regular file. Name a file"):
+        run(monkeypatch, samples.green(), junit_path=str(tmp_path / place))
+    with pytest.raises(AnsibleActionFail, match=r"coolify_verify_compare_path: .*Name a file that an earlier run wrote"):
+        run(monkeypatch, samples.green(), compare_path=str(tmp_path / place))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_no_name_that_the_run_knows_is_on_a_masked_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Field case G20: names of one label stand out by nothing that is around them."""
+    report = one(False, "CWT-303")
+    report["hosts"][0]["rows"][0]["cause"] = "It differs. (TERMINAL_HOST is newbox, PUSHER_HOST is acmebox, should be planbox)"
+    report["hosts"][0]["rows"][0]["seen"] = "peerbox said: jumpbox is away, tunnelbox is not, and nothing is empty"
+    info = {"env_file": {"variables": {"PUSHER_HOST": "acmebox", "TERMINAL_HOST": "", "PUSHER_PORT": "443"}}}
+    info["managed"] = {"tunnel": {"rules": [{"hostname": "tunnelbox", "path": "", "service": "http://localhost:80"}]}}
+    plan = {"pusher": {"environment": {"PUSHER_HOST": "planbox", "PUSHER_SCHEME": None}}}
+    hostvars = {
+        "a": {"coolify_access_info": info, "coolify_access_plan": plan, "ansible_user": "said"},
+        "peerbox": {"ansible_host": "jumpbox"},
+    }
+    html = tmp_path / "hops.html"
+    run(monkeypatch, report, hostvars, html_path=str(html), mask=True)
+    assert not re.search(r"\w+box", html.read_text())
+    assert re.search(r"host-\d said: host-\d is away, host-\d is not, and nothing is empty", html.read_text())
+    # A page of two earlier files, whose names no inventory has any more.
+    assert not re.search("newbox|acmebox", page.page(report, mask=True))
+    run(monkeypatch, report, hostvars, html_path=str(html))
+    assert "acmebox" in html.read_text()
