@@ -129,7 +129,7 @@ def probes(
             validate(target)
         except ValueError as error:
             raise ValueError(f"targets[{index}]: {error}") from None
-    contexts = {checked: _tls(checked, authorities) for checked in _tls_wanted(targets)}
+    contexts = {checked: tls(checked, authorities) for checked in _tls_wanted(targets)}
     return [make(target, end, app_key, contexts.get(bool(target["validate_certs"]))) for target in targets]
 
 
@@ -138,14 +138,18 @@ def _tls_wanted(targets: t.Sequence[Target]) -> set[bool]:
     return {bool(target["validate_certs"]) for target in targets if SCHEMES[urlsplit(target["url"]).scheme][0]}
 
 
-def _tls(checked: bool, authorities: str | None) -> ssl.SSLContext:
+def tls(checked: bool, authorities: str | None) -> ssl.SSLContext:
+    """Raises ValueError where `authorities` (PEM) are none."""
     context = ssl.create_default_context()
+    # As browsers do: a private authority without a key usage is one. From 3.13 on, Python is stricter by default.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not checked:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     elif authorities:
         try:
-            context.load_verify_locations(cadata=authorities)
+            # A comment beside the certificates may be in any language.
+            context.load_verify_locations(cadata=authorities.encode("ascii", "replace").decode("ascii"))
         except (ssl.SSLError, ValueError):
             raise ValueError("the certificates to trust are not in PEM form") from None
     return context

@@ -92,6 +92,23 @@ def test_trusted_certificate(serving: t.Callable[[str, str], int]) -> None:
     assert (result["ok"], set(result["phases"])) == (True, {"dns", "tcp", "tls", "http"})
 
 
+def test_a_private_authority_without_a_key_usage_is_trusted_as_browsers_do(
+    serving: t.Callable[[str, str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From Python 3.13 on a context is strict by default (RFC 5280), which browsers are not."""
+    lenient = ssl.create_default_context
+
+    def strict() -> ssl.SSLContext:
+        context = lenient()
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    public, private = certificate(NAME, NOW - DAY, NOW + DAY)
+    result = look(serving(public, private), f"# Zertifizierungsstelle für alle\n{public}")
+    assert (result["ok"], result["seen"]) == (True, "200")
+
+
 @pytest.mark.parametrize("what", sorted(CERTIFICATES))
 def test_refused_certificate(serving: t.Callable[[str, str], int], what: str) -> None:
     name, first, last, known, identifier = CERTIFICATES[what]
