@@ -153,6 +153,8 @@ class Discovery:
             named = {name: self._engine.inspect(name) for name in (CONTAINER, REALTIME, PROXY, CLOUDFLARED)}
         except _client.EngineError as error:
             return {"reachable": False, "version": None, "error": str(error)}, {}
+        if any("Podman" in str(part.get("Name")) for part in version.get("Components") or []):
+            return {"reachable": False, "version": None, "error": "what answers at its socket is Podman"}, {}
         docker = {"reachable": True, "version": version.get("Version"), "error": None}
         return docker, {name: inspected for name, inspected in named.items() if inspected is not None}
 

@@ -83,10 +83,11 @@ def check_host(info: Facts) -> None:
             "install Coolify, which brings it; for a socket elsewhere, set coolify_access_docker_socket."
         )
     version = str(docker.get("version") or "")
-    if not _versions.at_least(version, MINIMUM_DOCKER):
+    # A version that cannot be read says nothing against the host.
+    if _versions.at_least(version, MINIMUM_DOCKER) is False:
         raise AccessError(
-            "Docker {} on this host is older than {}, which is the least that Coolify runs on. Upgrade Docker Engine "
-            "(https://docs.docker.com/engine/install/).".format(version or "(unknown version)", MINIMUM_DOCKER)
+            f"Docker {version} on this host is older than {MINIMUM_DOCKER}, which is the least that Coolify runs on. Upgrade "
+            "Docker Engine (https://docs.docker.com/engine/install/)."
         )
     if not coolify.get("found"):
         raise AccessError(
@@ -102,7 +103,7 @@ def check_host(info: Facts) -> None:
             "coolify_data_path; if the file is lost, restore it from a backup first: it holds APP_KEY."
         )
     version = str(coolify.get("version") or "")
-    # A version that cannot be read, such as "latest", says nothing against the host (fact 52).
+    # Such as "latest" (fact 52).
     if _versions.at_least(version, MINIMUM_COOLIFY) is False:
         raise AccessError(
             f"Coolify {version} on this host is older than {MINIMUM_COOLIFY}. Update Coolify (Settings, or its "

@@ -56,7 +56,8 @@ def missing(tailscale: Facts) -> str:
 def published(info: Facts, tailscale: Facts, name: str) -> bool:
     """Whether Docker publishes this port where the tailnet finds it (fact 53)."""
     places = (info.get("addresses") or {}).get(name) or []
-    return bool({"0.0.0.0", "::", tailscale.get("ipv4"), tailscale.get("ipv6")} & set(places))
+    own = ((tailscale.get("ipv4"), "0.0.0.0"), (tailscale.get("ipv6"), "::"))
+    return any(address and {address, every} & set(places) for address, every in own)
 
 
 def served(info: Facts, tailscale: Facts) -> dict[str, t.Any] | None:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from ..env import _pusher
 from ..firewall import _ufw_rules
 from ..plan import _access
+from ..plan._tailnet import published
 from ..tunnel import _ingress
 from . import _diagnosis, _targets
 
@@ -275,11 +276,9 @@ def _coolify(found: Rows, plan: Json, info: Json) -> None:
 
 def _published(found: Rows, plan: Json, info: Json) -> None:
     """What each port is bound to (fact 53), and whether that lets in who is promised to come in by it."""
-    tailnet = plan.get("tailscale") or {}
-    lets_in = {"0.0.0.0", "::", tailnet.get("ipv4"), tailnet.get("ipv6")}
     for name, hop in (("http", "app"), ("terminal", "realtime"), ("app", "realtime")):
         port, places = info["ports"][name], info["addresses"][name]
-        if port and "tailscale" in plan["sides"] and not lets_in & set(places):
+        if port and "tailscale" in plan["sides"] and not published(info, plan.get("tailscale") or {}, name):
             found.bad("CWT-121", f"port {port}", ", ".join(places), ", ".join(places), hop=hop)
         elif port:
             found.good(hop, f"port {port}", ", ".join(places))

@@ -592,7 +592,6 @@ def test_a_state_that_is_none(hop: str) -> None:
             {},
             ["Docker 19.03.15", "20.10", "Upgrade"],
         ),
-        (host(docker={"reachable": True, "version": None}), TAILSCALE, {}, ["unknown version", "20.10"]),
         (host(coolify={"found": False}), TAILSCALE, {}, ["container named coolify", "Install Coolify"]),
         (
             host(coolify={"found": True, "version": "4.0.0-beta.425"}),
@@ -980,3 +979,28 @@ def test_the_plan_in_words(scheme: str | None, tailscale: Any, lines: str) -> No
 )
 def test_what_the_words_say(info: Any, choices: Any, word: str) -> None:
     assert word in "\n".join(_access.plan(info, TAILSCALE, **choices)["words"])
+
+
+@pytest.mark.parametrize("version", [None, "", "master-5b4a3", "library-import"])
+def test_a_docker_whose_version_cannot_be_read_is_not_too_old(version: Any) -> None:
+    """Field case G17."""
+    _access.check_host(host(docker={"reachable": True, "version": version}))
+
+
+@pytest.mark.parametrize(
+    ("own", "places", "reached"),
+    [
+        ({"ipv6": "fd7a:115c:a1e0::1"}, ["0.0.0.0"], False),
+        ({"ipv6": "fd7a:115c:a1e0::1"}, ["0.0.0.0", "::"], True),
+        ({"ipv6": "fd7a:115c:a1e0::1"}, ["fd7a:115c:a1e0::1"], True),
+        ({"ipv4": "100.64.0.1", "ipv6": "fd7a:115c:a1e0::1"}, ["0.0.0.0"], True),
+        ({"ipv4": "100.64.0.1"}, ["::"], False),
+        ({"ipv4": "100.64.0.1"}, ["127.0.0.1"], False),
+    ],
+)
+def test_a_port_is_published_to_the_tailnet_in_its_own_family(own: Any, places: Any, reached: bool) -> None:
+    """Field case E16."""
+    info = host(domain=None, addresses=dict.fromkeys(("app", "terminal", "http"), places))
+    tailscale = {**TAILSCALE, "ipv4": None, "ipv6": None, **own}
+    words = " ".join(_access.plan(info, tailscale)["words"])
+    assert ("Docker publishes these ports" in words, "where the tailnet does not reach" in words) == (reached, not reached)

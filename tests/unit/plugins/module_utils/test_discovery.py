@@ -343,6 +343,19 @@ def test_without_docker_the_rest_is_told(root: Path) -> None:
     assert found["env_file"]["exists"]
 
 
+def test_podman_is_named(root: Path) -> None:
+    """Field case G17: its API tells the version of Podman, which is a smaller number than Docker's."""
+
+    class Podman(Engine):
+        def version(self) -> dict[str, Any]:
+            return {"Version": "4.9.3", "ApiVersion": "1.41", "Components": [{"Name": "Podman Engine", "Version": "4.9.3"}]}
+
+    found = facts(root, Podman())
+    assert not found["docker"]["reachable"]
+    with pytest.raises(_access.AccessError, match=r"is Podman\..*set coolify_access_docker_socket"):
+        _access.check_host(found)
+
+
 def test_an_env_file_that_compose_refuses_is_told_with_the_line(root: Path) -> None:
     """Field case V8: Coolify runs on, and fails at its next start."""
     env = root / "data/coolify/source/.env"
