@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..plan import _access, _words
+from ..plan import _access, _tailnet, _words
 from . import _states
 from ._states import Json, Row
 
@@ -90,15 +90,10 @@ def refused(host: str, reason: str, info: Json, tailscale: Json, access: str) ->
         identifier, reason = "CWT-301", info["env_file"]["path"]
     elif reason and reason == _access.traefik_refusal(info):
         identifier, reason = "CWT-505", info["proxy"]["version"]
-    elif access in ("tailscale", "dual") and tailscale and not _reachable(tailscale):
+    elif access in ("tailscale", "dual") and tailscale and _tailnet.missing(tailscale) in reason:
         logged_out = tailscale.get("backend_state") in ("NeedsLogin", "NeedsMachineAuth")
         identifier = "CWT-703" if logged_out else "CWT-702" if tailscale.get("installed") else "CWT-701"
     return ended(host, identifier, reason)
-
-
-def _reachable(tailscale: Json) -> bool:
-    # A tailscaled that was told to go down leaves its interface up, without an address.
-    return bool(tailscale.get("up") and (tailscale.get("ipv4") or tailscale.get("ipv6")))
 
 
 def _judged(host: str, found: list[Row]) -> dict[str, t.Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access
+from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access, _tailnet
 from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _diagnosis, _hops, _table, _targets
 
 FIXTURES = Path(__file__).parent / "hops"
@@ -392,8 +392,14 @@ REFUSED = {
 
 @pytest.mark.parametrize("identifier", sorted(REFUSED))
 def test_host_without_a_plan_is_one_row(identifier: str) -> None:
-    found = _hops.refused(HOST, "Missing sudo password" if identifier == "CWT-107" else "why", *REFUSED[identifier])
+    info, tailscale, access = REFUSED[identifier]
+    reason = "Missing sudo password" if identifier == "CWT-107" else f"No address. {_tailnet.missing(tailscale)}; or another."
+    found = _hops.refused(HOST, reason, info, tailscale, access)
     assert [row["id"] for row in found["rows"]] == [identifier]
+    if identifier.startswith("CWT-70"):
+        # Refused for another reason, it is that one that counts.
+        found = _hops.refused(HOST, "coolify_nginx_read_timeout is 0.", info, tailscale, access)
+        assert [(row["id"], "read_timeout" in row["cause"]) for row in found["rows"]] == [("CWT-102", True)]
 
 
 @pytest.mark.parametrize(
@@ -550,6 +556,16 @@ def test_a_tailnet_of_ipv6_alone_is_looked_at() -> None:
         f"http://{address}:{port}{path}"
         for port, path in ((8000, "/terminal/ws"), (8000, "/app/"), (6002, "/terminal/ws"), (6001, "/app/"))
     ]
+
+
+def test_a_tailnet_of_ipv6_alone_is_not_reached_by_ports_of_ipv4() -> None:
+    """Field case E16."""
+    info, plan = host("treated")
+    plan["tailscale"]["ipv4"] = None
+    info["addresses"] = {name: ["0.0.0.0"] for name in info["addresses"]}
+    assert {identifier for _hop, identifier in faults(info, plan)} == {"CWT-121"}
+    info["addresses"] = {name: ["0.0.0.0", "::"] for name in info["addresses"]}
+    assert faults(info, plan) == []
 
 
 def test_host_looks_at_each_entry_point_and_port() -> None:
