@@ -70,6 +70,7 @@ class Agent:
         self._report = report
         self._heartbeat = heartbeat
         self._watched: dict[str, Watch] = {}
+        self._detail = ""
         self._proved: set[str] = set()
         self._given_up: set[str] = set()
         self._deaths: dict[str, int] = collections.Counter()
@@ -206,7 +207,7 @@ class Agent:
         elif kind == healing.STARTING and watch.attempt < _RETRY_LIMIT:
             self._again(container, watch)
         elif kind == healing.STARTING:
-            self._report.refused(container[:12], "nginx never answered; nothing more is tried before the next event")
+            self._report.refused(container[:12], f"{self._detail}; nothing more is tried before the next event")
 
     def _again(self, container: str, watch: Watch) -> None:
         pause = min(_RETRY_FIRST * _RETRY_FACTOR**watch.attempt, _RETRY_MOST)
@@ -229,6 +230,7 @@ class Agent:
         except _client.EngineError as error:
             # The container went down or away while it was looked at: its next event decides.
             outcome = healing.Outcome(healing.STARTING, str(error))
+        self._detail = outcome.detail
         self._report.passed(container, cause, outcome, time.monotonic() - begun)
         if outcome.prepared is not None:
             self._prepared = {outcome.prepared.image: outcome.prepared}

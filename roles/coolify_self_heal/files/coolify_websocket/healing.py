@@ -86,7 +86,7 @@ def heal(
         outcome = _prove(engine, snapshot, check)
     unasked = [location.path for location in wanted.foreign if location.served is None]
     if outcome.kind == CURRENT and snapshot.running and unasked:
-        outcome = Outcome(STARTING, f"it cannot be told yet what nginx does with {' and '.join(unasked)}")
+        outcome = Outcome(STARTING, f"the server behind {' and '.join(unasked)} does not answer, so that nginx cannot be judged")
     elif outcome.kind in (CURRENT, WAITING) and not wanted.paths:
         outcome = Outcome(UNNEEDED, "all the paths are served, or taken, without the routes")
     return outcome._replace(foreign=tuple(wanted.foreign))

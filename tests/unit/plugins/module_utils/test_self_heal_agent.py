@@ -223,6 +223,29 @@ def test_a_starting_nginx_is_asked_again_and_more_and_more_seldom(world):
     assert len(world.container.execs) == asked
 
 
+@pytest.mark.parametrize("away", ["engine", "server"])
+def test_what_is_given_up_is_told_with_its_own_reason(world, monkeypatch, away):
+    """Field case G19: it was nginx always, also where the engine or the realtime server does not answer."""
+    monkeypatch.setattr(world.package.agent, "_RETRY_LIMIT", 3)
+    if away == "engine":
+        reason = "no Docker engine answers at /s: timed out"
+
+        def silent(*_arguments, **_named):
+            raise world.package._client.EngineUnavailable(reason)
+
+        monkeypatch.setattr(world.package.healing, "heal", silent)
+        monkeypatch.setattr(world.engine, "version", dict, raising=False)
+    else:
+        reason = "the server behind /app/ does not answer, so that nginx cannot be judged"
+        world.container.http_conf.write_text(STOCK + "location /app { proxy_pass http://coolify-realtime:6001; limit_rate 1; }\n")
+        world.container.answer("coolify-realtime:6001/app/-", 0)
+        world.container.boot()
+    world.agent.take(event(world, "start"))
+    for _look in range(8):
+        started(world, 60)
+    assert world.state()["refusals"][0]["reason"] == f"{reason}; nothing more is tried before the next event"
+
+
 def test_an_nginx_that_never_answers_is_given_up_until_the_next_event(world, monkeypatch):
     monkeypatch.setattr(world.package.agent, "_RETRY_LIMIT", 3)
     world.container.http_conf.write_text(world.treated)
@@ -233,7 +256,7 @@ def test_an_nginx_that_never_answers_is_given_up_until_the_next_event(world, mon
     asked = len(world.container.execs)
     started(world, 600)
     assert len(world.container.execs) == asked
-    assert "never answered" in world.state()["refusals"][0]["reason"]
+    assert "nginx does not answer yet; nothing more is tried" in world.state()["refusals"][0]["reason"]
     world.container.boot()
     world.agent.take(event(world, "start"))
     started(world)
