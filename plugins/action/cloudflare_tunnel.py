@@ -50,7 +50,8 @@ class ActionModule(ActionBase):
             edit = _edit(found, items, routes, options["state"])
             changed = edit.items != items
             if changed and not self._task.check_mode:
-                tunnel.replace(found, {**config, "ingress": edit.items})
+                wanted = {**config, "ingress": edit.items}
+                tunnel.replace(found, wanted, lambda now: _rules(now) == _rules(wanted))
         except (cloudflare_api.ApiError, _ingress.IngressError) as error:
             return {**result, "failed": True, "changed": False, "msg": f"tunnel {options['tunnel_id']}: {error}"}
         header = f"ingress of tunnel {options['tunnel_id']}"
@@ -68,6 +69,11 @@ class ActionModule(ActionBase):
                 "after": tunnel_remote.shown(edit.items),
             },
         }
+
+
+def _rules(config: t.Mapping[str, t.Any] | None) -> list[tuple[t.Any, str]]:
+    # Cloudflare gives a rule more than it was sent with.
+    return [(tunnel_remote.rule(item), item.get("path") or "") for item in (config or {}).get("ingress") or []]
 
 
 _Routes = t.List[t.Tuple[str, t.List[t.Dict[str, str]]]]

@@ -78,8 +78,8 @@ options:
     default: present
   timeout:
     description:
-      - Seconds to wait for each of Cloudflare's answers. A request that fails in passing is made three times, and where
-        Cloudflare asks to wait, a minute is spent on that in all.
+      - Seconds for each of Cloudflare's answers, from the question to its last byte. A request that fails in passing is made
+        three times, and where Cloudflare asks to wait, a minute is spent on that in all.
     type: int
     default: 30
   api_url:

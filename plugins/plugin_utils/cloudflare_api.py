@@ -16,6 +16,8 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _handshake
+
 URL = "https://api.cloudflare.com/client/v4"
 
 _TRIES = 3
@@ -58,7 +60,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class Tunnel:
-    """One tunnel's configuration. `timeout` is in seconds, for each wait for the server."""
+    """One tunnel's configuration. `timeout` is in seconds, for each whole answer; all of them have what three tries take."""
 
     def __init__(self, url: str, account_id: str, tunnel_id: str, api_token: str, timeout: float) -> None:
         given = {"account_id": account_id, "tunnel_id": tunnel_id, "api_token": api_token}
@@ -71,6 +73,7 @@ class Tunnel:
         self._url = f"{url.rstrip('/')}/accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations"
         self._account, self._tunnel, self._token, self._timeout = account_id, tunnel_id, api_token, timeout
         self._patience = float(PATIENCE)
+        self._end = time.monotonic() + _TRIES * timeout + PATIENCE
         self._opener = urllib.request.build_opener(_NoRedirect)
 
     def read(self) -> Found:
@@ -82,19 +85,28 @@ class Tunnel:
                 self._wait(error, left)
         raise AssertionError("the last try returns or raises")
 
-    def replace(self, seen: Found, config: t.Mapping[str, t.Any]) -> None:
-        """Put `config` in the place of what was seen. Raises ApiError, also where that is there no more."""
-        for left in reversed(range(_TRIES)):
+    def replace(
+        self, seen: Found, config: t.Mapping[str, t.Any], is_done: t.Callable[[t.Mapping[str, t.Any] | None], bool]
+    ) -> None:
+        """Put `config` in the place of what was seen. Raises ApiError, also where that is there no more.
+
+        `is_done` says of a configuration that Cloudflare has whether it is `config`, whatever form it is kept in.
+        """
+        last: ApiError | None = None
+        for left in reversed(range(_TRIES + 1)):
             now = self.read()
-            if now.config == config:
+            if is_done(now.config):
                 # An earlier try arrived, and its answer did not.
                 return
+            if last and not left:
+                raise last
             if now != seen:
                 raise ApiError("somebody else is changing the tunnel's configuration; nothing was overwritten, run again")
             try:
                 self._ask("PUT", {"config": config})
                 return
             except _PassingError as error:
+                last = ApiError(str(error))
                 self._wait(error, left)
 
     def _wait(self, error: _PassingError, left: int) -> None:
@@ -117,14 +129,15 @@ class Tunnel:
             "User-Agent": "selfhosted.coolify",
         }
         request = urllib.request.Request(self._url, data, headers, method=method)
-        try:
-            with self._opener.open(request, timeout=self._timeout) as answer:
-                status, kind, text = answer.status, answer.headers.get_content_type(), answer.read(_LARGEST)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise self._refused(error) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise self._unanswered(error) from None
+        now = time.monotonic()
+        # A server that sends a byte now and then never lets a socket's own time run out.
+        answer = _handshake.within(min(now + self._timeout, self._end), lambda: self._answer(request))
+        if answer is None and now + self._timeout >= self._end:
+            raise ApiError(f"{self._host()} answered too slowly for too long; run again later, or raise timeout")
+        answer = answer or self._unanswered(TimeoutError())
+        if isinstance(answer, ApiError):
+            raise answer
+        status, kind, text = answer
         parsed = _parsed(text)
         if not isinstance(parsed, dict):
             raise ApiError(
@@ -134,6 +147,16 @@ class Tunnel:
         if parsed.get("success") is not True:
             raise ApiError(f"Cloudflare refuses the request{self._reasons(parsed)}")
         return parsed.get("result")
+
+    def _answer(self, request: urllib.request.Request) -> tuple[int, str, bytes] | ApiError:
+        try:
+            with self._opener.open(request, timeout=self._timeout) as answer:
+                return answer.status, answer.headers.get_content_type(), answer.read(_LARGEST)
+        except urllib.error.HTTPError as error:
+            with error:
+                return self._refused(error)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            return self._unanswered(error)
 
     def _refused(self, error: urllib.error.HTTPError) -> ApiError:
         try:

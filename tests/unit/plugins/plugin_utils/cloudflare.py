@@ -35,6 +35,7 @@ class Api:
         self.config, self.source, self.version = copy.deepcopy(config() if found is None else found), source, 7
         self.asked, self.faults, self.wrong = [], [], []
         self.before_read = self.changed = lambda: None
+        self.normalise = lambda rule: None
         handler = type("Handler", (_Handler,), {"api": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -57,11 +58,14 @@ class Api:
         self.changed()
 
     def result(self):
+        kept = copy.deepcopy(self.config)
+        for rule in (kept or {}).get("ingress") or []:
+            self.normalise(rule)
         return {
             "tunnel_id": TUNNEL,
             "account_id": ACCOUNT,
             "version": self.version,
-            "config": self.config,
+            "config": kept,
             "source": self.source,
             "created_at": "2026-02-22T18:22:00.000000Z",
         }
@@ -103,6 +107,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not fault or fault.get("late"):
             act()
         time.sleep(fault.get("pause", 0))
+        for _drop in range(fault.get("drops", 0)):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n" if not _drop else b"X-More: to come\r\n")
+            time.sleep(0.3)
         if fault.get("cut"):
             return self.connection.close()
         if "status" in fault:

@@ -319,6 +319,33 @@ def test_a_change_that_arrived_without_an_answer_is_not_made_twice(api, fault, s
     assert not run(api)["changed"]
 
 
+def test_a_server_that_sends_a_little_now_and_then(api):
+    api.faults = [{"drops": 20}] * 3
+    started = time.monotonic()
+    assert "did not answer within 1 seconds; raise timeout" in run(api, timeout=1)["msg"]
+    assert time.monotonic() - started < 7
+
+
+def test_the_whole_has_a_limit(api, monkeypatch):
+    monkeypatch.setattr(cloudflare_api, "PATIENCE", -2)
+    api.faults = [{"pause": 1.5}] * 9
+    started = time.monotonic()
+    assert "too slowly for too long" in run(api, timeout=1)["msg"]
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_the_last_try_may_have_arrived_too(api, fault, slept):
+    """Each answer comes after the change was made; the first two times it was not made at all."""
+    api.normalise = lambda rule: rule.setdefault("originRequest", {})
+    api.faults = [{}, {}, fault, {}, fault, {}, {**fault, "late": True}]
+    assert run(api)["changed"]
+    assert api.version == 8
+    api.faults = [{}, {}, fault, {}, fault, {}, fault]
+    assert "failed" in run(api, state="absent")
+    assert api.version == 8
+
+
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_change_that_did_not_arrive_is_made_again(api, fault, slept):
     api.faults = [{}, {}, fault]
