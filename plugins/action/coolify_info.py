@@ -8,7 +8,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress
-from ansible_collections.selfhosted.coolify.plugins.plugin_utils import tunnel_list, yaml_text
+from ansible_collections.selfhosted.coolify.plugins.plugin_utils import strategy, tunnel_list, yaml_text
 
 
 class ActionModule(ActionBase):
@@ -18,6 +18,10 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
+        # Every role begins with this look: what it cannot be played by ends it here.
+        refusal = strategy.refusal(str(self._task.get_play().strategy)) if self._task._role else ""
+        if refusal and len((task_vars or {}).get("ansible_play_hosts_all", ())) > 1:
+            return {**result, "failed": True, "msg": f"{refusal}. Nothing was changed."}
         result.update(self._execute_module(task_vars=task_vars))
         managed = result.get("managed", {})
         tunnel, traefik = managed.get("tunnel", {}), managed.get("traefik", {})

@@ -15,6 +15,7 @@ from ansible.utils.display import Display
 from ansible.utils.helpers import pct_to_int
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _hops, _table
+from ansible_collections.selfhosted.coolify.plugins.plugin_utils import strategy
 from ansible_collections.selfhosted.coolify.plugins.plugin_utils.report import document, junit, page
 
 display = Display()
@@ -39,7 +40,9 @@ class ActionModule(ActionBase):
             }
         )
         if options["hosts"] is None:
-            self._stop_out_of_step()
+            refusal = strategy.refusal(str(self._task.get_play().strategy))
+            if refusal:
+                raise AnsibleActionFail(f"{refusal}, or give the option hosts.")
         known = {found["host"]: found for found in options["results"]}
         # A host that fell out of the play has left no result.
         shown, kept = self._batch(task_vars or {}) if options["hosts"] is None else (options["hosts"], options["hosts"])
@@ -58,15 +61,6 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(" ".join(problems))
         result.update(changed=False, ok=report["ok"])
         return result
-
-    def _stop_out_of_step(self) -> None:
-        """Raises AnsibleActionFail where the hosts do not wait for each other, and a table would lack those not ready yet."""
-        strategy = str(self._task.get_play().strategy)
-        if strategy.endswith(("free", "host_pinned")):
-            raise AnsibleActionFail(
-                f"The play's strategy is {strategy}, so that the table would lack the hosts that are not ready yet. "
-                "Use strategy: linear, or give the option hosts."
-            )
 
     def _batch(self, task_vars: dict[str, t.Any]) -> tuple[list[str], list[str]]:
         """The hosts to show and those to keep, of a play that goes by `serial`.

@@ -127,6 +127,24 @@ def test_an_ansible_that_is_too_old_names_both_releases(tmp_path, playbook):
     assert "unreachable=0" in said
 
 
+@pytest.mark.parametrize("strategy", ["free", "host_pinned"])
+def test_a_play_of_ones_own_whose_hosts_do_not_wait_is_refused_at_its_first_role(tmp_path, strategy):
+    roles = [f"selfhosted.coolify.coolify_{name}" for name in ("nginx", "verify")]
+    play = {"hosts": "all", "gather_facts": False, "connection": "local", "strategy": strategy, "roles": roles}
+    (tmp_path / "own.yml").write_text(json.dumps([play]))
+    (tmp_path / "inventory").write_text("a\nb\n")
+    done = subprocess.run(
+        [str(HERE / "ansible-playbook"), "-i", "inventory", "own.yml"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1",
+             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections")},
+    )  # fmt: skip
+    said = " ".join(done.stdout.split())
+    assert done.returncode == 2
+    assert f"The play's strategy is {strategy}, by which hosts do not wait for each other" in said
+    assert "Nothing was changed." in said
+    assert "Route the WebSockets" not in said
+
+
 def test_every_fact_that_a_role_leaves_is_known():
     check = (ROOT / "plugins" / "plugin_utils" / "role_variables.py").read_text()
     left = set()

@@ -34,10 +34,14 @@ class Host:
         return {"changed": False, "content": content, "digest": digest, "path": "/p"}
 
 
+def play():
+    return SimpleNamespace(strategy="linear")
+
+
 def run(plugin, args, execute, monkeypatch):
     monkeypatch.setattr(plugin.ActionBase, "run", lambda *_arguments: {})
     action = plugin.ActionModule.__new__(plugin.ActionModule)
-    action._task, action._execute_module = SimpleNamespace(args=args), execute
+    action._task, action._execute_module = SimpleNamespace(args=args, _role=None, get_play=play), execute
     return action.run()
 
 
