@@ -398,6 +398,12 @@ _ENTRIES = Round(
             entry={"coolify_verify_connect_to": {}, "coolify_verify_outside_hosts": []},
             follows=("CWT-329",),
         ),
+        "no-view": Fault(
+            "the control node is not to look, and no machine outside is named",
+            {"CWT-833": "domain"},
+            entry={"coolify_verify_control_node": False, "coolify_verify_outside_hosts": []},
+            follows=("CWT-610",),
+        ),
         "no-address": Fault(
             "the public name that is to be closed has no address",
             {"CWT-611": "firewall"},

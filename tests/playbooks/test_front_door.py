@@ -161,3 +161,32 @@ def tasks(found):
         yield task
         for part in ("block", "rescue", "always"):
             yield from tasks(task.get(part))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("coolify_verify_deadline", 0, "coolify_verify_deadline is 0"),
+        ("coolify_verify_deadline", -1.5, "coolify_verify_deadline is -1.5"),
+        ("coolify_verify_outside_hosts", ["host-a", "hots-b"], "the inventory has no host hots-b. Correct the name"),
+        ("coolify_verify_tailnet_hosts", ["hots-b", "c"], "the inventory has no host c and no hots-b. Correct the name"),
+        ("coolify_verify_ca_path", "nowhere.pem", "coolify_verify_ca_path: nowhere.pem is no file on the control node"),
+        ("coolify_verify_ca_path", "key.pem", "coolify_verify_ca_path: key.pem is no file on the control node"),
+        ("coolify_verify_ca_path", "ca.der", "coolify_verify_ca_path: ca.der is no file on the control node"),
+        # Nothing is wrong with these: the host is looked at.
+        ("coolify_verify_ca_path", "ca.pem", "CWT-101"),
+        ("coolify_verify_outside_hosts", ["localhost", "host-a"], "CWT-101"),
+    ],
+)
+@pytest.mark.parametrize("core", CORES)
+def test_what_verify_cannot_use_ends_it_before_it_looks(tmp_path, name, value, said, core):
+    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n")
+    (tmp_path / "ca.der").write_bytes(b"\x30\x82\xff\x00")
+    (tmp_path / "ca.pem").write_text("# Wurzel für alle\n-----BEGIN CERTIFICATE-----\nMIIB+/==\n-----END CERTIFICATE-----\n")
+    if name == "coolify_verify_ca_path":
+        value = str(tmp_path / value)
+        said = said.replace("ca_path: ", f"ca_path: {tmp_path}/")
+    code, output = run(tmp_path, "verify", "-e", "coolify_hosts=all", "-e", json.dumps({name: value}), core=core)
+    assert code != 0
+    assert said in output
+    assert ("CWT-101" in output) == (said == "CWT-101")

@@ -239,6 +239,8 @@ CWT-831 domain: A login page stands in between (Cloudflare Access or alike) and 
 - That is right for people who log in first; for verify, add a bypass rule for the two paths, or look from inside.
 CWT-832 domain: Cloudflare cannot reach the tunnel or the origin.
 - Check cloudflared: `systemctl status cloudflared`, or the container coolify-cloudflared.
+CWT-833 domain?: The domain was looked at from no machine.
+- Name one of the inventory that finds it in coolify_verify_outside_hosts, or leave out coolify_verify_control_node: false.
 
 # 9xx: what a socket said, whatever hop it was opened at
 CWT-901 socket: The connection is refused: nothing listens there.

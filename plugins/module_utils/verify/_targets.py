@@ -27,6 +27,7 @@ def looks(
     addresses_given: bool = False,
     deadline: float = _handshake.DEADLINE,
     ca_certificates: str | None = None,
+    control: bool = True,
 ) -> dict[str, list[t.Any]]:
     """`targets` and `views` for the module websocket_info; a machine that nothing is promised to has no view.
 
@@ -34,12 +35,14 @@ def looks(
     diagnosis that says what to give for it. `broadcast` is where an event of the backend's is to arrive, `prompts`
     where somebody who is signed in is to get a terminal.
 
-    `addresses_given`: the user named `addresses`, so that they are all there are.
+    Without `control` the control node does not look. `addresses_given`: the user named `addresses`, so that they are all
+    there are.
 
     `tailnet` and `outside` name the machines on the tailnet and on the public side. Each view has `deadline` seconds, and
     trusts `ca_certificates` (PEM) beside the system's. The others as of `targets`.
     """
-    machines = [("control", CONTROL_NODE), *(("tailnet", name) for name in tailnet), *(("outside", name) for name in outside)]
+    machines = [("control", CONTROL_NODE)] if control else []
+    machines += [*(("tailnet", name) for name in tailnet), *(("outside", name) for name in outside)]
     views = []
     unlooked = []
     if {"tailscale", "served"} & set(plan["sides"]) and not tailnet:
@@ -48,6 +51,8 @@ def looks(
         unlooked.append(["CWT-610", "outside"])
     elif plan["firewall"]["wanted"] and not addresses_given and not any(_is_public_ipv4(one, plan) for one in addresses):
         unlooked.append(["CWT-612", "outside"])
+    if "domain" in plan["sides"] and not control and not outside:
+        unlooked.append(["CWT-833", "control"])
     for view, name in machines:
         wanted = targets(plan, info, view, connect_to, addresses)
         if wanted:

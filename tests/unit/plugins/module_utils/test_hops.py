@@ -673,5 +673,10 @@ def test_every_machine_that_something_is_promised_to_looks() -> None:
         ("localhost", 3.0), ("peer", 3.0), ("one", 3.0), ("two", 3.0),
     ]  # fmt: skip
     assert looks["views"][2]["targets"] == _targets.targets(plan, info, "outside", addresses=["203.0.113.7"])
+    # Field case G15: the control node may find the domain nowhere.
+    looks = _targets.looks(plan, info, ["peer"], ["one"], control=False)
+    assert [view["from"] for view in looks["views"]] == ["peer", "one"]
+    assert "CWT-833" not in dict(looks["unlooked"])
+    assert dict(_targets.looks(plan, info, ["peer"], control=False)["unlooked"])["CWT-833"] == "control"
     promised_nothing = dict(plan, sides=[], domain=None, firewall=dict(plan["firewall"], wanted=False))
     assert _targets.looks(promised_nothing, info, ["peer"], ["one"])["views"] == []
