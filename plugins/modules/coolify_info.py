@@ -109,8 +109,8 @@ env_file:
     variables:
       description:
         - Its values as Laravel reads them, of the keys E(PUSHER_HOST), E(PUSHER_PORT), E(PUSHER_SCHEME),
-          E(PUSHER_BACKEND_HOST), E(PUSHER_BACKEND_PORT), E(TERMINAL_PROTOCOL), E(TERMINAL_HOST) and E(TERMINAL_PORT)
-          alone.
+          E(PUSHER_BACKEND_HOST), E(PUSHER_BACKEND_PORT), E(TERMINAL_PROTOCOL), E(TERMINAL_HOST), E(TERMINAL_PORT),
+          E(APP_NAME) and E(SESSION_COOKIE) alone.
       type: dict
     error: {type: str, description: "Why the file could not be understood, or null."}
 realtime:

@@ -567,9 +567,9 @@ SEPARATE: dict[str, Round] = {
                 follows=(*_NO_EVENTS, "CWT-211", "CWT-212"),
             ),
             "environment": Fault(
-                "PUSHER_SCHEME in .env is https (separate layout)",
-                {"CWT-304": "environment"},
-                "values PUSHER_SCHEME=https",
+                "PUSHER_SCHEME in .env is https, and APP_NAME is “My Coolify!” (separate layout)",
+                {"CWT-304": "environment", "CWT-122": "realtime"},
+                "values PUSHER_SCHEME=https 'APP_NAME=\"My Coolify!\"'",
                 "back $source/.env",
                 follows=("CWT-306",),
             ),

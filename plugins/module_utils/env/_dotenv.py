@@ -18,7 +18,7 @@ import unicodedata
 from . import _pusher
 
 #: The only keys whose values may be shown to anybody.
-NON_SECRET_KEYS = frozenset({*_pusher.KEYS, "TERMINAL_PROTOCOL", "TERMINAL_HOST", "TERMINAL_PORT"})
+NON_SECRET_KEYS = frozenset({*_pusher.KEYS, "TERMINAL_PROTOCOL", "TERMINAL_HOST", "TERMINAL_PORT", "APP_NAME", "SESSION_COOKIE"})
 
 BOM = "\ufeff"
 _EOL = re.compile(r"\r\n|\n|\r")

@@ -68,6 +68,9 @@ CWT-120 realtime: docker-compose.custom.yml sets ports of the service soketi, wh
 - Move the ports entries for 6001 and 6002 in that file from soketi to coolify, then run upgrade.sh.
 CWT-121 realtime: The port is bound to an address that the tailnet does not reach.
 - Add the tailnet address to the ports entry in docker-compose.custom.yml, or take the address out of it; then run upgrade.sh.
+CWT-122 realtime: APP_NAME gives the cookie of a session one name in Coolify, and another in the terminal server of Coolify
+    before 4.4, which then refuses everybody (coollabsio/coolify#10549).
+- Take everything but letters, digits and single blanks out of APP_NAME in .env, then run upgrade.sh.
 
 # 2xx: nginx in the container
 CWT-201 nginx: nginx in the container coolify has no route for the two WebSocket paths.

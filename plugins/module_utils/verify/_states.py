@@ -9,7 +9,9 @@ never a fault.
 
 from __future__ import annotations
 
+import re
 import typing as t
+import unicodedata
 from urllib.parse import urlsplit
 
 from ..env import _pusher
@@ -98,6 +100,7 @@ def add(found: Rows, plan: Json, info: Json, traefik_document: t.Any) -> None:
     _coolify(found, plan, info)
     _published(found, plan, info)
     _environment(found, plan, info)
+    _session_cookie(found, info)
     _realtime(found, plan, info)
     _self_heal(found, plan, info)
 
@@ -301,6 +304,23 @@ def _realtime(found: Rows, plan: Json, info: Json) -> None:
     missing = missing if "tailscale" in plan["sides"] else []
     if realtime.get("state") == "running" and missing:
         found.bad("CWT-116", "port " + ", ".join(missing), "not published")
+
+
+def _session_cookie(found: Rows, info: Json) -> None:
+    values = info["env_file"]["variables"]
+    name = values.get("APP_NAME")
+    if info.get("layout") != _pusher.SEPARATE or not name:
+        return
+    asked_for = re.sub("[^a-zA-Z0-9]", "_", name).lower() + "_session"
+    given = values.get("SESSION_COOKIE") or _laravel_slug(name) + "_session"
+    if given != asked_for:
+        found.bad("CWT-122", "APP_NAME", name, f"{given}, {asked_for}")
+
+
+def _laravel_slug(text: str) -> str:
+    """Str::slug(text, '_'); of other letters than ASCII's only that there is something for them."""
+    text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii").replace("@", "_at_")
+    return re.sub(r"[_\s]+", "_", re.sub(r"[^_a-z0-9\s]", "", text.replace("-", "_").lower())).strip("_")
 
 
 def _environment(found: Rows, plan: Json, info: Json) -> None:

@@ -148,6 +148,7 @@ STATE_FAULTS: dict[str, tuple[str, t.Callable[[Info, Info], None]]] = {
     "CWT-118": ("realtime", setting({"state": "running"}, "realtime", "left_over")),
     "CWT-120": ("realtime", unused_override),
     "CWT-121": ("realtime", setting(["127.0.0.1"], "addresses", "app")),
+    "CWT-122": ("realtime", setting("My Coolify!", "env_file", "variables", "APP_NAME")),
     "CWT-201": ("nginx", lambda info, _plan: info["managed"]["nginx"].update(present=False, current=False)),
     "CWT-202": ("nginx", setting(False, "managed", "nginx", "current")),
     "CWT-203": ("nginx", setting(FOREIGN, "managed", "nginx", "foreign")),
@@ -556,6 +557,32 @@ def test_a_tailnet_of_ipv6_alone_is_looked_at() -> None:
         f"http://{address}:{port}{path}"
         for port, path in ((8000, "/terminal/ws"), (8000, "/app/"), (6002, "/terminal/ws"), (6001, "/app/"))
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "asked_for"),
+    [
+        ("My Coolify!", "my_coolify_session", "my_coolify__session"),
+        ("My  Coolify", "my_coolify_session", "my__coolify_session"),
+        (" Coolify", "coolify_session", "_coolify_session"),
+        ("me@home", "me_at_home_session", "me_home_session"),
+        ("Coolify (prod)", "coolify_prod_session", "coolify__prod__session"),
+        ("café", "cafe_session", "caf__session"),
+        ("My Coolify", "", ""),
+        ("my-coolify_2", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_the_two_names_of_the_sessions_cookie_are_compared(name: str, given: str, asked_for: str) -> None:
+    """Field case E13; in the bundled layout the terminal server is told by Coolify itself."""
+    info, plan = host("treated")
+    put(info, name, "env_file", "variables", "APP_NAME")
+    causes = [row["cause"] for row in rows_of(info, plan) if row["id"] == "CWT-122"]
+    assert [f"({given}, {asked_for})" in cause for cause in causes] == ([True] if given else [])
+    put(info, "my_coolify__session", "env_file", "variables", "SESSION_COOKIE")
+    assert ("CWT-122" in dict(map(reversed, faults(info, plan)))) == (name not in ("", "My Coolify!"))
+    put(info, "bundled", "layout")
+    assert "CWT-122" not in [row["id"] for row in rows_of(info, plan)]
 
 
 def test_a_tailnet_of_ipv6_alone_is_not_reached_by_ports_of_ipv4() -> None:
