@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
 import typing as t
 
 from ansible import constants as C
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.helpers import pct_to_int
@@ -98,9 +99,10 @@ def _keep(report: dict[str, t.Any], options: dict[str, t.Any], task_vars: dict[s
         except (OSError, UnicodeDecodeError, document.ReportError) as error:
             remedy = "" if isinstance(error, document.ReportError) else f". {document.REMEDY}"
             problems.append(f"coolify_verify_compare_path: {error}{remedy}")
+    known = _known(task_vars) if options["mask"] else []
     makers: dict[str, tuple[str, t.Callable[[], bytes]]] = {
         "path": ("report_path", lambda: bytes(json.dumps(report, indent=1, sort_keys=True) + "\n", "utf-8")),
-        "html_path": ("html_path", lambda: page.page(report, earlier, options["mask"], _known(task_vars)).encode()),
+        "html_path": ("html_path", lambda: page.page(report, earlier, options["mask"], known).encode()),
         "junit_path": ("junit_path", lambda: junit.junit(report)),
     }
     for option, (name, make) in makers.items():
@@ -115,9 +117,14 @@ def _keep(report: dict[str, t.Any], options: dict[str, t.Any], task_vars: dict[s
 
 def _known(task_vars: dict[str, t.Any]) -> list[dict[str, t.Any]]:
     """What the run knows that names of hosts are in, of every host of the inventory."""
-    found = task_vars.get("hostvars", {})
-    keys = ("ansible_host", "coolify_access_info", "coolify_access_plan")
-    return [{"host": name, **{key: found[name][key] for key in keys if key in found[name]}} for name in found]
+    found = []
+    for name, variables in task_vars.get("hostvars", {}).items():
+        found.append({"host": name})
+        for key in ("ansible_host", "coolify_access_info", "coolify_access_plan"):
+            # An address of a host outside the play may be a template of what is known there alone.
+            with contextlib.suppress(AnsibleError, KeyError):
+                found[-1][key] = variables[key]
+    return found
 
 
 def _earlier(path: str, target: str | None) -> dict[str, t.Any]:

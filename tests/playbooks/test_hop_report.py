@@ -16,7 +16,7 @@ HOSTS = ["a", "b", "c", "d", "e"]
 ROW = {"hop": "app", "from": "host", "url": "coolify", "seen": "running", "milliseconds": None, "ok": True}
 
 
-def play(tmp_path, serial, lost=(), **environment):
+def play(tmp_path, serial, lost=(), options=None, **environment):
     good = {"ok": True, "broken": [], "unknown": []}
     results = {name: {"host": name, **good, "rows": [{**ROW, "host": name, "id": None}]} for name in HOSTS}
     tasks = [
@@ -27,13 +27,17 @@ def play(tmp_path, serial, lost=(), **environment):
                 "results": "{{ ansible_play_hosts_all | map('extract', hostvars)"
                 " | selectattr('coolify_verify_result', 'defined') | map(attribute='coolify_verify_result') }}",
                 "path": str(tmp_path / "report.json"),
+                **(options or {}),
             },
             "when": "inventory_hostname == ansible_play_batch | first",
         },
     ]
-    playbook = [{"hosts": "all", "gather_facts": False, "serial": serial, "vars": {"results": results}, "tasks": tasks}]
+    playbook = [{"hosts": ",".join(HOSTS), "gather_facts": False, "serial": serial, "vars": {"results": results}, "tasks": tasks}]
     (tmp_path / "play.yml").write_text(json.dumps(playbook))
-    (tmp_path / "inventory").write_text("".join(f"{name} ansible_connection=local\n" for name in HOSTS))
+    inventory = "".join(f"{name} ansible_connection=local\n" for name in HOSTS)
+    # Two that no play goes to; the address of one cannot be worked out.
+    inventory += "peerbox ansible_host=jumpbox\nlostbox ansible_host='{{ nowhere }}'\n"
+    (tmp_path / "inventory").write_text(inventory)
     done = subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", "-i", str(tmp_path / "inventory"), str(tmp_path / "play.yml")],
         cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
@@ -82,3 +86,13 @@ def test_hosts_that_do_not_wait_for_each_other_get_no_table(tmp_path, strategy):
     assert done.returncode != 0
     assert f"The play's strategy is {strategy}" in " ".join(done.stdout.split())
     assert not (tmp_path / "report.json").exists()
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_no_name_of_the_inventory_is_on_a_masked_page(tmp_path, monkeypatch, mask):
+    """Field case G20: of one label, so that nothing around it tells a name."""
+    monkeypatch.setitem(ROW, "seen", "peerbox by jumpbox or lostbox")
+    html = tmp_path / "hops.html"
+    _shown, kept, _report = play(tmp_path, [], options={"html_path": str(html), "mask": mask})
+    assert kept == HOSTS
+    assert bool(re.search(r"\w+box", html.read_text())) is not mask
