@@ -141,8 +141,10 @@ def _present(kept: _kept.Entry, path: str, after: str, check_mode: bool) -> tupl
 
 def _absent(kept: _kept.Entry, path: str, check_mode: bool) -> tuple[str | None, str | None, bool]:
     """The text from before and after, and whether anything is, or would be, different."""
-    picture, remembered = _kept.picture(path), kept.load()
-    original = picture if remembered is None else remembered["file"]
+    remembered = kept.load()
+    # What lies there without a word from us is another program's.
+    picture = None if remembered is None else _kept.picture(path)
+    original = None if remembered is None else remembered["file"]
     if not check_mode:
         if remembered is not None:
             _durable.refuse_link(path)

@@ -147,7 +147,7 @@ import tempfile
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
-from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _trouble
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _kept, _trouble
 from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress, _judge
 
 # cloudflared takes its token from this file too, and a diff ends up in logs.
@@ -191,7 +191,9 @@ def main() -> None:
     try:
         with _inplace_file.InPlaceFile(path, module.params["state_dir"]) as file:
             _ensure(module, file)
-    except (_ingress.IngressError, _inplace_file.ChangedMeanwhileError, _inplace_file.LockedError) as error:
+    except (
+        _ingress.IngressError, _inplace_file.ChangedMeanwhileError, _inplace_file.LockedError, _kept.KeptError,
+    ) as error:
         module.fail_json(msg=f"{path}: {error}")
     except OSError as error:
         module.fail_json(msg=_trouble.message(error, ("path", path), ("state_dir", module.params["state_dir"])))

@@ -53,8 +53,9 @@ class _ByHandError(Exception):
 
 def read(text: str) -> List:
     """The list in the text. Raises UnreadError, or IngressError with line and column where the text is broken."""
-    loader = yaml.SafeLoader(yaml_text.readable(text))
+    loader = None
     try:
+        loader = yaml.SafeLoader(yaml_text.readable(text))
         root = loader.get_single_node()
         if root is None:
             return List([], None, None, text)
@@ -70,9 +71,10 @@ def read(text: str) -> List:
         return List(rules, key, node, text)
     except yaml.YAMLError as error:
         kind = UnreadError if yaml_text.is_reader_s_limit(error, text) else _ingress.IngressError
-        raise kind(f"the file cannot be read as YAML: {yaml_text.explain(error)}") from error
+        raise kind(f"the file cannot be read as YAML: {yaml_text.explain(error, text)}") from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def edit(text: str, hostnames: t.Sequence[str], given: t.Sequence[t.Mapping[str, str]]) -> Edit:

@@ -19,8 +19,10 @@ def place(mark: yaml.Mark) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}"
 
 
-def explain(error: yaml.YAMLError) -> str:
-    """The problem with its place."""
+def explain(error: yaml.YAMLError, text: str) -> str:
+    """The problem with its place in the text."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"the character U+{error.character:04X} is not allowed (line {text.count(chr(10), 0, error.position) + 1})"
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return f"{error.problem} ({place(error.problem_mark)})"
     return str(getattr(error, "reason", error)).partition("\n")[0]
@@ -30,7 +32,8 @@ def is_reader_s_limit(error: yaml.YAMLError, text: str) -> bool:
     """Whether this is PyYAML's own limit (a tab between tokens, several documents), not the fault of the text."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return False
-    before = text.split("\n")[error.problem_mark.line][: error.problem_mark.column]
+    # Also at what PyYAML alone, of all who read these files, takes for the end of a line.
+    before = re.split("\r\n|[\r\n\x85\u2028\u2029]", text)[error.problem_mark.line][: error.problem_mark.column]
     return ("'\\t'" in str(error.problem) and bool(before.strip())) or "single document" in str(error.context)
 
 
@@ -42,7 +45,7 @@ def problem(text: str) -> str | None:
         for _document in yaml.compose_all(readable(text), Loader=yaml.SafeLoader):
             pass
     except yaml.YAMLError as error:
-        return None if is_reader_s_limit(error, text) else explain(error)
+        return None if is_reader_s_limit(error, text) else explain(error, text)
     return None
 
 

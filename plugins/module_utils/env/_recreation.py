@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 
 from ..engine import _client, _compose
+from ..keeper import _durable
 from . import _pusher, _redaction
 
 _PAUSE = 0.5
@@ -80,10 +81,10 @@ class Container:
 
     def redacted(self, text: str) -> str:
         """The text without the secrets of the container and of .env."""
-        with open(self._env_file, encoding="utf-8", errors="replace") as source:
-            # By lines, since what Compose complains about may be a line that no reader understands.
-            pairs = (line.strip().partition("=") for line in source)
-            lines = {name: value.strip("'\"") for name, _equals, value in pairs}
+        # By lines, since what Compose complains about may be a line that no reader understands.
+        source = _durable.read_through(self._env_file).decode("utf-8", "replace")
+        pairs = (line.strip().partition("=") for line in source.splitlines())
+        lines = {name: value.strip("'\"") for name, _equals, value in pairs}
         return _redaction.redact(text, self.environment(), lines)
 
     def _wait(self, timeout: float) -> str:

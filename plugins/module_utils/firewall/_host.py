@@ -234,7 +234,13 @@ def _nftables_service() -> str | None:
         with contextlib.suppress(OSError):
             if {name for name in os.listdir(f"{folder}/nftables.service.d") if name.endswith(".conf")} - {ours}:
                 return None
-    return next((text for text in (_kept.text(f"{folder}/nftables.service") for folder in UNIT_FOLDERS) if text), None)
+    for folder in UNIT_FOLDERS:
+        # Of the system: a link there, as of a unit that is masked, is followed.
+        with contextlib.suppress(OSError):
+            text = _durable.read_through(f"{folder}/nftables.service").decode("utf-8", "surrogateescape")
+            if text:
+                return text
+    return None
 
 
 def _last_words(out: str, err: str) -> str:

@@ -12,6 +12,7 @@ import re
 import typing as t
 
 from ..engine import _client
+from ..keeper import _durable
 from ..tunnel import _connectors, _units
 
 #: In systemd's order: a file in an earlier folder hides one of the same name in a later one.
@@ -229,8 +230,7 @@ class Finder:
 
 def _read(path: str) -> str:
     try:
-        with open(path, "rb") as handle:
-            return handle.read().decode("utf-8", "surrogateescape")
+        return _durable.read_through(path).decode("utf-8", "surrogateescape")
     except OSError:
         return ""
 

@@ -17,7 +17,7 @@ import typing as t
 from ..engine import _client
 from ..env import _dotenv, _pusher
 from ..firewall import _host, _nft_rules, _other_rules, _ufw_files, _ufw_rules
-from ..keeper import _kept
+from ..keeper import _durable, _kept
 from ..nginx import _container, _http_conf, _routes
 from ..proxy import _traefik
 from ..tunnel import _connectors as _tunnels
@@ -136,8 +136,7 @@ class Discovery:
 
     def _bytes(self, path: str) -> bytes | None:
         try:
-            with open(self._path(path), "rb") as handle:
-                return handle.read()
+            return _durable.read_through(self._path(path))
         except OSError:
             return None
 
@@ -299,7 +298,10 @@ class Discovery:
 
     def _traefik(self) -> Json:
         path = self._data_path + "/proxy/dynamic/coolify-websocket.yaml"
-        content = self._text(path)
+        try:
+            content = _kept.text(self._path(path))
+        except OSError:
+            content = None
         entry = _kept.Entry(self._path(STATE_FOLDER), "traefik", path)
         try:
             kept, cut = entry.load() is not None, entry.cut()

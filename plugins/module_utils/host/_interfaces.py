@@ -13,7 +13,7 @@ def own_addresses(root: str = "/") -> list[str]:
     network = os.path.join(root, "sys/class/net")
     try:
         bridges = [name for name in os.listdir(network) if os.path.isdir(os.path.join(network, name, "bridge"))]
-        with open(os.path.join(root, "proc/net/if_inet6"), encoding="ascii") as table:
+        with open(os.path.join(root, "proc/net/if_inet6"), encoding="ascii", errors="replace") as table:
             return global_addresses(table.read(), bridges)
     except OSError:
         return []

@@ -26,7 +26,7 @@ import re
 import stat
 import time
 
-from . import _durable
+from . import _durable, _kept
 
 _KEPT_BACKUPS = 5
 
@@ -57,8 +57,9 @@ class InPlaceFile:
         self._lock = -1
 
     def __enter__(self) -> InPlaceFile:
-        # The file itself carries the lock: check mode then needs no file of its own, and nothing is left over.
-        self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        # Its folder carries the lock: check mode then needs no file of its own, nothing is left over, and Coolify's own update,
+        # which moves another file into the place, does not end it.
+        self._lock = os.open(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         deadline = time.monotonic() + self._lock_timeout
         while True:
             try:
@@ -115,7 +116,11 @@ class InPlaceFile:
                 if target.read() != before or not os.path.samestat(opened, named):
                     raise ChangedMeanwhileError(f"{self.path} was changed by somebody else during this run; run again")
                 _reserve(target.fileno(), len(before), len(after))
-                _overwrite(target.fileno(), after)
+                try:
+                    _overwrite(target.fileno(), after)
+                except OSError:
+                    _overwrite(target.fileno(), before)
+                    raise
         finally:
             if self.cut_short() is None:
                 _durable.remove(self._journal)
@@ -123,10 +128,11 @@ class InPlaceFile:
     def back_up(self, data: bytes) -> str:
         """Keeps `data` with the file's owner and mode, and of all backups the newest few. Returns its path."""
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        taken = [number for _name, taken_at, number in self._backups() if taken_at == stamp]
-        backup = os.path.join(self._folder, f"{self._name}-{self._key}-{stamp}-{max(taken, default=-1) + 1}.backup")
+        # By the number, since a clock may go back.
+        number = max((number for _name, number, _stamp in self._backups()), default=-1) + 1
+        backup = os.path.join(self._folder, f"{self._name}-{self._key}-{stamp}-{number}.backup")
         self._keep(backup, data, os.stat(self.path))
-        for name, _stamp, _number in self._backups()[:-_KEPT_BACKUPS]:
+        for name, _number, _stamp in self._backups()[:-_KEPT_BACKUPS]:
             _durable.remove(os.path.join(self._folder, name))
         return backup
 
@@ -147,16 +153,15 @@ class InPlaceFile:
             os.rmdir(self._folder)
 
     def _content(self) -> bytes:
-        with open(self.path, "rb") as source:
-            return source.read()
+        return _durable.read_through(self.path)
 
-    def _backups(self) -> list[tuple[str, str, int]]:
-        """Name, time and number of each backup, oldest first."""
+    def _backups(self) -> list[tuple[str, int, str]]:
+        """Name, number and time of each backup, oldest first."""
         if not os.path.isdir(self._folder):
             return []
         pattern = re.compile(rf"{re.escape(self._name)}-{self._key}-(\w+)-(\d+)\.backup")
         found = [match for match in map(pattern.fullmatch, os.listdir(self._folder)) if match]
-        return sorted(((match[0], match[1], int(match[2])) for match in found), key=lambda backup: backup[1:])
+        return sorted(((match[0], int(match[2]), match[1]) for match in found), key=lambda backup: backup[1:])
 
     def _keep(self, path: str, data: bytes, like: os.stat_result | None) -> None:
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
@@ -166,12 +171,17 @@ class InPlaceFile:
             _durable.write(path, data, stat.S_IMODE(like.st_mode), (like.st_uid, like.st_gid))
 
     def _read_journal(self) -> tuple[bytes, bytes] | None:
-        try:
-            with open(self._journal, "rb") as source:
-                content = json.loads(source.read().decode("ascii"))
-            return base64.b64decode(content["old"]), base64.b64decode(content["new"])
-        except (FileNotFoundError, NotADirectoryError):
+        found = _durable.read(self._journal)
+        if found is None:
             return None
+        try:
+            content = json.loads(found[0].decode("ascii"))
+            return base64.b64decode(content["old"]), base64.b64decode(content["new"])
+        except (KeyError, TypeError, ValueError):
+            raise _kept.KeptError(
+                f"{self._journal} is damaged. It may be of an edit that was cut: see whether {self.path} is whole, as by "
+                f"the newest backup beside the journal, then delete {self._journal}"
+            ) from None
 
 
 def _journal_text(old: bytes, new: bytes) -> bytes:

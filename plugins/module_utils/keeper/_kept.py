@@ -84,25 +84,24 @@ class Entry:
 
     def _content(self) -> dict[str, t.Any] | None:
         try:
-            with open(self.file, "rb") as source:
-                content = json.loads(source.read().decode("ascii"))
+            found = _durable.read(self.file)
+            if found is None:
+                return None
+            content = json.loads(found[0].decode("ascii"))
             if {key: content.get(key) for key in self._name} == self._name and isinstance(content["before"], dict):
                 return {"state": content["state"], **content}
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except (AttributeError, KeyError, TypeError, ValueError):
             pass
         raise KeptError(f"{self.file} is damaged; mend it, or delete it to go on without what was there before")
 
 
 def picture(path: str) -> dict[str, t.Any] | None:
-    """A file's text, mode, and owner, as they are kept; None for one that is not there. Raises OSError."""
-    try:
-        with open(path, "rb") as source:
-            status = os.fstat(source.fileno())
-            text = source.read().decode("utf-8", "surrogateescape")
-    except (FileNotFoundError, NotADirectoryError):
+    """A file's text, mode, and owner, as they are kept; None for one that is not there. Raises OSError, for a link too."""
+    found = _durable.read(path)
+    if found is None:
         return None
+    data, status = found
+    text = data.decode("utf-8", "surrogateescape")
     return {"text": text, "mode": f"{status.st_mode & 0o7777:04o}", "owner": [status.st_uid, status.st_gid]}
 
 

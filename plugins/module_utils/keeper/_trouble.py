@@ -14,6 +14,8 @@ _ADVICE = (
     (errno.EROFS, "read-only", "mount its file system read-write"),
     (errno.EPERM, "operation not permitted", "end what keeps it or its folder from being changed (see lsattr -d; chattr -i)"),
     (errno.ELOOP, "symbolic link", "remove the link, or put what it leads to in its place"),
+    (errno.EINVAL, "no regular file", "move away what is there"),
+    (errno.EFBIG, "larger than", "move away what is there"),
 )
 
 
@@ -22,7 +24,7 @@ def message(error: OSError, *options: tuple[str, str]) -> str:
     path = str(error.filename or options[0][1])
     advice = next((text for code, _words, text in _ADVICE if code == error.errno), "see to it")
     named = next((f"{name}: " for name, given in options if _is_within(path, given)), "")
-    return f"{named}{path}: {error.strerror}; {advice}, and run again"
+    return f"{named}{path}: {error.strerror or error}; {advice}, and run again"
 
 
 def advised(words: str) -> str:

@@ -10,6 +10,8 @@ import os
 import re
 import typing as t
 
+from ..keeper import _durable
+
 # Traefik's default priority is the length of the rule, and no rule is this long: Coolify's own router for the whole
 # host must not win, however long its rule is.
 PRIORITY = 100000
@@ -62,13 +64,13 @@ def neighbours(path: str) -> list[dict[str, str]]:
     found = []
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
         neighbour = os.path.join(folder, name)
+        shown = os.fsencode(neighbour).decode("utf-8", "replace")
         if neighbour == path or not name.endswith((".yaml", ".yml")):
             continue
         # A link to nothing is read by Traefik too, and stops it; a folder or a pipe is not a file that anybody reads.
         if os.path.isfile(neighbour) or not os.path.exists(neighbour):
             try:
-                with open(neighbour, encoding="utf-8", errors="replace") as source:
-                    found.append({"path": neighbour, "text": source.read()})
+                found.append({"path": shown, "text": _durable.read_through(neighbour).decode("utf-8", "replace")})
             except OSError as problem:
-                found.append({"path": neighbour, "error": str(problem.strerror)})
+                found.append({"path": shown, "error": str(problem.strerror or problem)})
     return found

@@ -7,6 +7,7 @@ and come back, with whether the unit was enabled, when the service is removed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import typing as t
@@ -37,6 +38,7 @@ class UnitState(t.NamedTuple):
     """What systemd says of the unit."""
 
     active: bool
+    begun: bool  # also where it is not active yet, or waits for its next start
     enabled: bool
     stale: bool  # its file is newer than what systemd has read
 
@@ -69,6 +71,7 @@ class Service:
         values = dict(line.partition("=")[::2] for line in out.splitlines())
         return UnitState(
             values.get("ActiveState") == "active",
+            values.get("ActiveState") not in ("inactive", "failed", None),
             values.get("UnitFileState") == "enabled",
             values.get("NeedDaemonReload") == "yes",
         )
@@ -80,7 +83,7 @@ class Service:
         for file in files:
             before = self._read(file.path)
             content = before if file.create_only and before is not None else file.content
-            if cut or before != content or self._mode(file.path) != file.mode:
+            if cut or before != content or not self._is_as_wanted(file):
                 changes.append(Change(file.path, before, content))
         strays = dict.fromkeys(self._within(self._folder))
         left = {path: original for path, original in {**strays, **self._memory()["files"]}.items() if path not in wanted}
@@ -91,8 +94,8 @@ class Service:
 
     def install(self, files: t.Sequence[Wanted], changes: t.Sequence[Change], state: UnitState) -> None:
         """Brings files and unit to what is wanted; returns when the service says that it is ready."""
-        for file in files:
-            _durable.refuse_link(self._at(file.path))
+        for path in (self._folder, *(file.path for file in files)):
+            _durable.refuse_link(self._at(path))
         memory = self._with(files, state)
         if memory != self._kept.load():
             self._kept.remember(memory)
@@ -106,7 +109,7 @@ class Service:
             else:
                 # Of no use any longer: its place was moved, or it is a stray.
                 _kept.give_back(target, memory["files"].pop(change.path, None))
-        self._drop_empty(self._folder)
+        self._drop_empty()
         if state.stale or any(change.path.endswith(self._unit) for change in changes):
             self._systemctl("daemon-reload")
         if not state.enabled:
@@ -138,10 +141,10 @@ class Service:
 
     def _give_back(self, files: t.Sequence[Wanted], state: UnitState) -> None:
         memory = self._memory()
-        for path in self._way_back(files):
+        for path in (self._folder, *self._way_back(files)):
             _durable.refuse_link(self._at(path))
         self._kept.begin()
-        if state.active:
+        if state.begun:
             self._systemctl("stop", self._unit)
         if state.enabled:
             self._systemctl("disable", self._unit)
@@ -154,7 +157,9 @@ class Service:
             # systemd leaves the link to a dynamic user's directory behind, after it has removed the directory.
             os.unlink(state_link)
         for folder in reversed(memory["folders"]):
-            self._drop_empty(folder, itself=True)
+            # Not empty: something else is there by now. Gone, or a link: not ours any longer.
+            with contextlib.suppress(OSError):
+                os.rmdir(self._at(folder))
         self._systemctl("daemon-reload")
         # A unit that had failed is remembered after its file is gone; for any other this says "not loaded".
         self._run(["systemctl", "reset-failed", self._unit])
@@ -197,8 +202,13 @@ class Service:
     def _read(self, path: str) -> str | None:
         return _kept.text(self._at(path))
 
-    def _mode(self, path: str) -> int | None:
-        return os.stat(self._at(path)).st_mode & 0o7777 if os.path.exists(self._at(path)) else None
+    def _is_as_wanted(self, file: Wanted) -> bool:
+        """Whether mode and owner of the file are: what root runs must not be another account's to write to."""
+        try:
+            status = os.lstat(self._at(file.path))
+        except OSError:
+            return False
+        return status.st_mode & 0o7777 == file.mode and (file.create_only or status.st_uid == os.geteuid())
 
     def _within(self, folder: str) -> list[str]:
         found = []
@@ -207,9 +217,10 @@ class Service:
             found += [os.path.normpath(os.path.join(folder, below, name)) for name in names]
         return found
 
-    def _drop_empty(self, folder: str, itself: bool = False) -> None:
-        for where, _folders, _names in os.walk(self._at(folder), topdown=False):
-            if (itself or where != self._at(folder)) and not os.listdir(where):
+    def _drop_empty(self) -> None:
+        """Removes the empty folders within the service's own, which strays have left."""
+        for where, _folders, _names in os.walk(self._at(self._folder), topdown=False):
+            if where != self._at(self._folder) and not os.listdir(where):
                 os.rmdir(where)
 
     def _at(self, path: str) -> str:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import signal
 import stat
@@ -10,7 +9,7 @@ import sys
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _kept
 
 OLD = b"APP_KEY=secret\nPUSHER_HOST=203.0.113.7\n"
 LONGER = OLD.replace(b"203.0.113.7", b"coolify.example.com") + b"PUSHER_PORT=443\n"
@@ -72,9 +71,9 @@ def cut_at(when, monkeypatch):
         step()
         real_truncate(descriptor, length)
 
-    def unlink(path):
+    def unlink(path, **where):
         step()
-        real_unlink(path)
+        real_unlink(path, **where)
 
     def reserve(descriptor, offset, length):
         real_reserve(descriptor, offset, length)
@@ -191,13 +190,64 @@ def test_a_full_disk_is_found_before_the_first_byte(env, folder, monkeypatch):
 
 
 def test_a_second_run_waits_and_then_gives_up(env, folder):
-    with env.open() as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(_inplace_file.LockedError, match="another run"), _inplace_file.InPlaceFile(
-            str(env), str(folder), lock_timeout=0.2
-        ):
-            pass
+    with _inplace_file.InPlaceFile(str(env), str(folder)):
+        # As Coolify's own update does it.
+        moved = env.with_name(".env.tmp")
+        moved.write_bytes(OLD)
+        for _file in ("the same", "another one"):
+            with pytest.raises(_inplace_file.LockedError, match="another run"), _inplace_file.InPlaceFile(
+                str(env), str(folder), lock_timeout=0.2
+            ):
+                pass
+            if moved.exists():
+                moved.replace(env)
     edit(env, folder, LONGER)
+
+
+def test_an_error_after_the_first_byte_is_put_right_at_once(env, folder, monkeypatch):
+    real = os.pwrite
+    left = [10]
+
+    def pwrite(descriptor, data, offset):
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(descriptor, data[:1], offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with pytest.raises(OSError, match="Input/output error"):
+        edit(env, folder, LONGER)
+    assert env.read_bytes() == OLD
+    assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b'{"old": 1, "new": 2}', b"\xff", b'{"old": "YQ=="}'])
+def test_a_damaged_journal_is_named(env, folder, damaged):
+    folder.mkdir()
+    with _inplace_file.InPlaceFile(str(env), str(folder)) as file:
+        journal = folder / os.path.basename(file._journal)
+        journal.write_bytes(damaged)
+        with pytest.raises(_kept.KeptError, match=f"{journal} is damaged.*then delete {journal}"):
+            file.recover()
+    assert env.read_bytes() == OLD
+
+
+def test_what_is_no_file_is_not_waited_for(env, folder):
+    env.unlink()
+    os.mkfifo(env)
+    with _inplace_file.InPlaceFile(str(env), str(folder)) as file, pytest.raises(OSError, match="no regular file"):
+        file.read()
+
+
+def test_the_newest_backup_stays_whatever_the_clock_says(env, folder, monkeypatch):
+    years = iter(range(2040, 2000, -1))
+    monkeypatch.setattr(_inplace_file.time, "strftime", lambda *_: f"{next(years)}0101T000000")
+    with _inplace_file.InPlaceFile(str(env), str(folder)) as file:
+        for number in range(12):
+            taken = file.back_up(b"%d" % number)
+            assert file.latest_backup() == taken
+            with open(taken, "rb") as source:
+                assert source.read() == b"%d" % number
 
 
 def test_backups_have_the_mode_of_the_file_and_are_bounded(env, folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
@@ -13,7 +14,7 @@ from test_self_heal_service import FILES, FOLDER, SCRIPT, UNIT, UNIT_FILE, Syste
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _effective, _memory
 from ansible_collections.selfhosted.coolify.plugins.module_utils.firewall import _host, _ssh, _ufw_files, _ufw_rules
-from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _kept
+from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _durable, _inplace_file, _kept, _trouble
 from ansible_collections.selfhosted.coolify.plugins.module_utils.self_heal import _service
 from ansible_collections.selfhosted.coolify.plugins.modules import self_heal_service, traefik_dynamic_file
 
@@ -374,3 +375,97 @@ def test_no_ufw_no_change(tmp_path):
     none = _ufw_files.UfwFiles(_kept.Entry(str(tmp_path / "state"), "ufw"), Ufw(tmp_path).command, None, str(tmp_path))
     assert none.towards([6001], [{"source": "100.64.0.0/10"}], {22}) == none.way_back() == _ufw_files.Change()
     assert not none.active()
+
+
+
+@pytest.fixture
+def anybodys(tmp_path):
+    """A folder that another account may write to, as Coolify's are, and a file outside of it that this account may."""
+    folder = tmp_path / "anybodys"
+    folder.mkdir()
+    folder.chmod(0o777)
+    (tmp_path / "outside").write_text("precious")
+    return folder
+
+
+def planted(kind, place, target):
+    if kind == "link":
+        place.symlink_to(target)
+    elif kind == "link to nothing":
+        place.symlink_to(target.with_name("nothing"))
+    elif kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.write_text("left")
+        place.chmod(0o666)
+
+
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "pipe", "open to all"])
+def test_what_lies_in_the_candidate_s_place_is_not_written_into(tmp_path, anybodys, kind, monkeypatch):
+    file, outside = anybodys / "ours.yaml", tmp_path / "outside"
+    planted(kind, anybodys / "ours.yaml.new", outside)
+    modes = []
+    real = os.fchmod
+    monkeypatch.setattr(os, "fchmod", lambda opened, mode: (modes.append(os.fstat(opened).st_mode & 0o777), real(opened, mode)))
+    _durable.write(str(file), b"new", 0o644)
+    assert file.read_bytes() == b"new"
+    assert modes == [0o600]
+    assert (outside.read_text(), outside.stat().st_mode & 0o777) == ("precious", 0o644)
+    assert sorted(os.listdir(tmp_path)) == ["anybodys", "outside"]
+    assert os.listdir(anybodys) == ["ours.yaml"]
+
+
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "pipe"])
+def test_what_is_no_file_is_neither_read_nor_waited_for(tmp_path, anybodys, kind):
+    file = anybodys / "ours.yaml"
+    planted(kind, file, tmp_path / "outside")
+    with pytest.raises(OSError, match=r"symbolic link to|no regular file") as refusal:
+        _kept.picture(str(file))
+    assert "None" not in _trouble.message(refusal.value, ("path", str(file)))
+
+
+def test_a_file_of_any_size_is_not_read(anybodys):
+    file = anybodys / "ours.yaml"
+    with file.open("wb") as large:
+        large.truncate(_durable.MOST + 1)
+    with pytest.raises(OSError, match="larger than 16 MiB"):
+        _kept.picture(str(file))
+
+
+def test_a_link_on_the_way_is_followed_only_where_this_account_has_put_it(tmp_path, anybodys):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").symlink_to("elsewhere")
+    _durable.write(str(tmp_path / "data" / "file"), b"mine", 0o600)
+    assert _kept.text(str(tmp_path / "data" / "file")) == "mine"
+    (anybodys / "dynamic").symlink_to(tmp_path / "elsewhere")
+    through = str(anybodys / "dynamic" / "file")
+    for act in (_kept.picture, _durable.remove, _durable.refuse_link, lambda path: _durable.write(path, b"x", 0o600)):
+        with pytest.raises(OSError, match=r"symbolic link to .*elsewhere on the way"):
+            act(through)
+    assert (tmp_path / "elsewhere" / "file").read_bytes() == b"mine"
+
+
+def test_links_in_a_circle_end(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="symbolic link"):
+        _durable.write(str(tmp_path / "a" / "file"), b"", 0o600)
+
+
+def test_an_error_without_a_number_is_said_in_its_words():
+    assert "None" not in _trouble.message(OSError("Cannot call rmtree on a symbolic link"), ("folder", "/usr/local/lib/x"))
+
+
+@pytest.mark.parametrize("act", [_durable.remove, _durable.sweep, lambda path: _durable.write(path, b"", 0o600), _kept.picture])
+def test_an_error_names_the_whole_path(tmp_path, monkeypatch, act):
+    def refuse(name, *_arguments, **_options):
+        raise PermissionError(errno.EPERM, "Operation not permitted", name)
+
+    for call in ("unlink", "readlink"):
+        monkeypatch.setattr(os, call, refuse)
+    path = str(tmp_path / "file")
+    if act is _kept.picture:
+        os.mkdir(path)
+    with pytest.raises(OSError, match=r"not permitted|no regular file") as refusal:
+        act(path)
+    assert refusal.value.filename == path

@@ -28,11 +28,12 @@ class Systemd:
         self.active = self.enabled = self.stale = False
         self.asked = []
         self.fails = None
+        self.state = ""
 
     def __call__(self, argv):
         verb = argv[1]
         if verb == "show":
-            state = "active" if self.active else "inactive"
+            state = self.state or ("active" if self.active else "inactive")
             enabled = "enabled" if self.enabled else ""
             stale = "yes" if self.stale else "no"
             return 0, f"ActiveState={state}\nUnitFileState={enabled}\nNeedDaemonReload={stale}\n", ""
@@ -207,3 +208,42 @@ def test_a_damaged_memory_is_refused(service, tmp_path):
     (tmp_path / KEPT).write_text("{")
     with pytest.raises(_kept.KeptError, match="damaged"):
         service.removal(FILES)
+
+
+def test_removal_takes_the_folder_that_was_made_and_nothing_below_it(service, tmp_path):
+    install(service)
+    made = tmp_path / "data/coolify/nginx-config"
+    # Empty folders of another program: a repository's, a database's.
+    (made / "refs" / "heads").mkdir(parents=True)
+    service.remove(FILES, True, service.unit_state())
+    assert sorted(str(path.relative_to(made)) for path in made.rglob("*")) == ["refs", "refs/heads"]
+
+
+def test_a_file_that_came_to_another_account_is_written_anew(service, tmp_path):
+    install(service)
+    assert service.differences(FILES) == []
+    os.chown(tmp_path / SCRIPT[1:], 9999, 0)
+    assert [change.path for change in service.differences(FILES)] == [SCRIPT]
+    install(service)
+    assert (tmp_path / SCRIPT[1:]).stat().st_uid == os.geteuid()
+
+
+def test_a_link_in_the_place_of_the_service_s_folder_is_refused(service, tmp_path):
+    install(service)
+    folder = tmp_path / FOLDER[1:]
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    before = snapshot(tmp_path)
+    with pytest.raises(OSError, match="symbolic link"):
+        service.remove(FILES, True, service.unit_state())
+    with pytest.raises(OSError, match="symbolic link"):
+        install(service)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_unit_that_is_being_started_is_stopped(service, systemd):
+    install(service)
+    systemd.asked.clear()
+    systemd.state = "activating"
+    service.remove(FILES, True, service.unit_state())
+    assert "stop" in systemd.asked
