@@ -316,12 +316,13 @@ def _line_keys(text: str) -> t.Iterator[tuple[str, int, int]]:
 def _compose_keys(text: str) -> t.Iterator[tuple[str, int, int]]:
     """The keys that compose-go's dotenv reader finds, each with the offset and the number of its line."""
     position = len(BOM) * text.startswith(BOM)
+    line, counted = 1, 0
     while True:
         while position < len(text) and text[position] in _GO_SPACE:
             position += 1
         if position == len(text):
             return
-        line = text.count("\n", 0, position) + 1
+        line, counted = line + text.count("\n", counted, position), position
         if text[position] == "#":
             position = _line_end(text, position)
             continue

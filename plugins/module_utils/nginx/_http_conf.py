@@ -62,10 +62,10 @@ class Result(t.NamedTuple):
 
 
 class _Before(t.NamedTuple):
-    """What a block pushed aside. All of it holds while the rest of the file has this fingerprint.
+    """What a block pushed aside.
 
-    `pieces` are texts with their offsets in the file without the block, `no_newline` says that the line break in front of
-    the block is ours.
+    `pieces` are texts with their offsets in the file without the block, which hold while that has the fingerprint `rest`, empty
+    where there are no pieces: the file may be rendered, or edited. `no_newline`: the line break in front of the block is ours.
     """
 
     rest: str
@@ -105,7 +105,9 @@ def apply(
     wanted = [route for route in ROUTES if route.path not in taken]
     base = remove(text).text
     adopted = [statement for statement in _read(base)[0] if any(_is_copy(statement, route) for route in wanted)]
-    result = _append(base, adopted, wanted, settings) if wanted else base
+    # A block keeps the line ends that it has, whatever becomes of those around it.
+    eol = _eol(text[blocks[0].start : blocks[0].stop] if blocks else base)
+    result = _append(base, adopted, _routes.locations(wanted, settings), eol) if wanted else base
     names = [" ".join(copy.words) for copy in copies if any(_is_copy(copy, route) for route in wanted)]
     return Result(result, result != text, names, foreign, [route.path for route in wanted], kept)
 
@@ -116,15 +118,12 @@ def remove(text: str) -> Result:
     rest = text
     for block in reversed(blocks):
         head, tail = rest[: block.start], rest[block.stop :]
-        rest = head + tail
-        if block.before is None:
-            continue
-        if block.before.no_newline and not tail:
-            head = head[: -2 if head.endswith("\r\n") else -1]
-        if _fingerprint(head + tail) == block.before.rest:
-            rest = _insert(head + tail, block.before.pieces)
-        else:
-            rest = _insert(rest, tuple((block.start, piece) for _offset, piece in block.before.pieces))
+        before, eol = block.before or _Before("", False, ()), _eol(rest[block.start : block.stop])
+        bare = head[: -len(eol)] if before.no_newline and not tail and head.endswith(eol) else head
+        pieces = before.pieces
+        if pieces and _fingerprint(bare + tail) != before.rest:
+            bare, pieces = head, tuple((block.start, piece) for _offset, piece in pieces)
+        rest = _insert(bare + tail, pieces)
     return Result(rest, rest != text, [], [], [], [])
 
 
@@ -197,7 +196,7 @@ def _inside(statement: _syntax.Statement, blocks: t.Sequence[_Block]) -> bool:
 
 
 def _append(
-    text: str, copies: t.Sequence[_syntax.Statement], routes: t.Iterable[Route], settings: _routes.Settings
+    text: str, copies: t.Sequence[_syntax.Statement], locations: t.Iterable[str], eol: str
 ) -> str:
     pieces: list[tuple[int, str]] = []
     rest, position = "", 0
@@ -209,14 +208,16 @@ def _append(
         position = stop
     rest += text[position:]
 
-    eol = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
     no_newline = bool(rest) and not rest.endswith("\n")
     lines = [_BEGIN, _NOTE]
     if no_newline or pieces:
-        lines += _remembered(_Before(_fingerprint(rest), no_newline, tuple(pieces)))
-    lines += _routes.locations(routes, settings)
-    lines += [_END, ""]
+        lines += _remembered(_Before(_fingerprint(rest) if pieces else "", no_newline, tuple(pieces)))
+    lines += [*locations, _END, ""]
     return rest + (eol if no_newline else "") + eol.join(lines)
+
+
+def _eol(text: str) -> str:
+    return "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
 
 
 def _remembered(before: _Before) -> list[str]:

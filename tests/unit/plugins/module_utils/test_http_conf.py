@@ -335,3 +335,18 @@ def test_no_location_of_ours_answers_its_path_without_the_slash():
     text = http_conf.apply(STOCK).text
     for block in text.split("location ^~ ")[1:]:
         assert block.index("location ~ / {") < block.index("proxy_pass")
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r", "\r\n", "\n\n", " ", "\n# a comment", "\r\n  "], ids=ascii)
+@pytest.mark.parametrize("eol", ["\n", "\r\n"], ids=ascii)
+def test_what_is_rendered_or_edited_after_the_block_came_keeps_it_and_gives_every_byte_back(eol, end):
+    """The base image's http.conf.template has no last line end, and is rendered with the block in it."""
+    template = eol.join(["listen ${PORT};", "server_name _;", "location / { return 404; }"]) + end
+    treated = http_conf.apply(template).text
+    assert http_conf.remove(treated).text == template
+    rendered = treated.replace("${PORT}", "8080")
+    assert not http_conf.apply(rendered).changed
+    assert http_conf.remove(rendered).text == template.replace("${PORT}", "8080")
+    edited = "charset utf-8;" + eol + rendered
+    assert not http_conf.apply(edited).changed
+    assert http_conf.remove(edited).text == "charset utf-8;" + eol + template.replace("${PORT}", "8080")
