@@ -96,6 +96,7 @@ reloaded:
   type: bool
 """
 
+import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -105,6 +106,8 @@ from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _
 from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _container, _http_conf, _routes
 
 _ATTEMPTS = 3
+# A container that has just started renders its http.conf in some tenths of a second.
+_RENDERED_WITHIN, _PAUSE = 60, 0.5
 
 
 def main() -> None:
@@ -122,7 +125,7 @@ def main() -> None:
     try:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                result = ensure(engine, module.params, module.check_mode)
+                result = _when_rendered(engine, module.params, module.check_mode)
                 break
             except _container.Conflict:
                 if attempt == _ATTEMPTS:
@@ -138,6 +141,15 @@ def main() -> None:
                 "nginx does not answer as the realtime server does; remove it, so that the route can be added"
             )
     module.exit_json(**result)
+
+
+def _when_rendered(engine: _client.Engine, params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
+    for _attempt in range(int(_RENDERED_WITHIN / _PAUSE)):
+        try:
+            return ensure(engine, params, check_mode)
+        except _container.NotRendered:
+            time.sleep(_PAUSE)
+    return ensure(engine, params, check_mode)
 
 
 def ensure(engine: _client.Engine, params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:

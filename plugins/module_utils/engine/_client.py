@@ -26,6 +26,10 @@ _ANSWER_LIMIT = 8 * 1024 * 1024
 _EVENT_LIMIT = 1024 * 1024
 
 _NO_FILE = "no regular file"
+# An archive ends in two blocks of zeros (POSIX ustar).
+_ARCHIVE_END = 1024
+# The number of standard error in an attached stream.
+_ERRORS = 2
 
 # How the engine tells that its runtime started no command, and that this is because of the command.
 _NOT_BEGUN, _UNFIT = b"OCI runtime exec failed", b": exec: "
@@ -105,7 +109,7 @@ class Engine:
     or, when the engine cannot be reached, its subclass EngineUnavailable.
     """
 
-    def __init__(self, socket: str = "/var/run/docker.sock", timeout: float = 10.0) -> None:
+    def __init__(self, socket: str = "/var/run/docker.sock", timeout: float = 30.0) -> None:
         self._path = socket
         self._timeout = timeout
         self._prefix: str | None = None
@@ -179,20 +183,24 @@ class Engine:
                 tar.addfile(entry, io.BytesIO(content.data))
         self._request("PUT", _archive(container, folder), archive.getvalue(), "application/x-tar")
 
-    def exec(self, container: str, argv: t.Sequence[str]) -> tuple[int, bytes]:
+    def exec(self, container: str, argv: t.Sequence[str], errors: bool = True) -> tuple[int, bytes]:
         """Runs a command in a running container, as the image's user.
 
-        Returns its exit status and what it wrote to standard output and standard error, in the order it came. Raises
-        EngineError also where the engine's runtime has failed, three times, before the command began.
+        Returns its exit status and what it wrote to standard output and, with `errors`, standard error, in the order it came.
+        Raises EngineError also where the command has no exit status, or where the engine's runtime has failed, three times,
+        before it began.
         """
         create = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
         for _attempt in range(3):
             process = self._object("POST", f"/containers/{_quote(container)}/exec", create)["Id"]
             start = json.dumps({"Detach": False, "Tty": False}).encode("ascii")
-            output = _demultiplex(self._request("POST", f"/exec/{process}/start", start))
+            stream = self._request("POST", f"/exec/{process}/start", start)
+            output = _demultiplex(stream)
             status = self._object("GET", f"/exec/{process}/json")["ExitCode"]
+            if not isinstance(status, int):
+                raise EngineError(f"a command in the container {container} ended without an exit status")
             if status != 126 or not output.startswith(_NOT_BEGUN) or _UNFIT in output:
-                return status, output
+                return status, output if errors else _demultiplex(stream, errors=False)
         raise EngineError(f"no command can be started in the container {container}: {output.decode('utf-8', 'replace').strip()}")
 
     def restart(self, container: str) -> None:
@@ -225,6 +233,9 @@ class Engine:
             raise TooLarge(f"{path} in the container {container} is larger than {_ANSWER_LIMIT >> 20} MiB") from error
         if archive is None:
             return None
+        if len(archive) < _ARCHIVE_END or archive[-_ARCHIVE_END:].strip(b"\0"):
+            # What comes before would be taken for all there is.
+            raise EngineUnavailable(f"what {self._path} sent of {path} ended too early")
         try:
             with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
                 return {entry.name: _file(tar, entry) for entry in tar}
@@ -343,12 +354,13 @@ def _file(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> File | str:
     return File(data, entry.mode & 0o7777, entry.uid, entry.gid)
 
 
-def _demultiplex(stream: bytes) -> bytes:
-    """The payloads of an attached stream: frames of one byte stream number, three zero bytes, four bytes length."""
+def _demultiplex(stream: bytes, errors: bool = True) -> bytes:
+    """The payloads of an attached stream: frames of one byte stream number (2: errors), three zero bytes, four bytes length."""
     output, position = [], 0
     while position + 8 <= len(stream):
         (length,) = struct.unpack(">I", stream[position + 4 : position + 8])
-        output.append(stream[position + 8 : position + 8 + length])
+        if errors or stream[position] != _ERRORS:
+            output.append(stream[position + 8 : position + 8 + length])
         position += 8 + length
     return b"".join(output)
 

@@ -57,7 +57,7 @@ def _queued(engine: _client.Engine, database: str) -> int:
     environment = _client.environment(inspected)
     user = environment.get("POSTGRES_USER") or "postgres"
     name = environment.get("POSTGRES_DB") or user
-    status, output = engine.exec(database, ["psql", "-X", "-w", "-U", user, "-d", name, "-tAc", _QUERY])
+    status, output = engine.exec(database, ["psql", "-X", "-w", "-U", user, "-d", name, "-tAc", _QUERY], errors=False)
     answer = output.decode("utf-8", "replace").strip()
     if status != 0 or not answer.isdigit():
         # psql's own words name the user and the database, which are nobody else's business.

@@ -32,15 +32,19 @@ ask() {{
         code=$(curl -s -m 1 -o /dev/null -w '%{{http_code}}' -H "$header" "http://127.0.0.1:$port$path")
         case $want$code in
             loaded204) ;;
-            *000) return {_SILENT} ;;
+            *000|loaded|gone) return {_SILENT} ;;
             loaded*|gone204) return {_NOT_LOADED} ;;
         esac
     done
 }}
+uptime() {{
+    read -r up _ </proc/uptime
+    echo "${{up%%.*}}"
+}}
 wait_for_answers() {{
-    until=$(($(date +%s) + 5))
+    until=$(($(uptime) + 5))
     while ask "$@"; answer=$?; [ $answer -ne 0 ]; do
-        [ "$(date +%s)" -lt $until ] || return $answer
+        [ "$(uptime)" -lt $until ] || return $answer
         sleep 0.1
     done
 }}
@@ -49,7 +53,8 @@ wait_for_answers() {{
 _ASK = _PROBE + 'ask "$@"'
 
 # $1 the port, then each path with the address of the server behind it: says whether nginx answers a handshake there as
-# that server does, which Coolify's own pages do not; nothing where the server answers nobody.
+# that server does, which Coolify's own pages do not; nothing where the server answers nobody, or where what came is no
+# status, as of a curl that cannot run.
 _COMPARE = f"""
 shake() {{
     url=$1
@@ -57,17 +62,16 @@ shake() {{
     curl -s -m 1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \\
         -H 'Sec-WebSocket-Key: Y29vbGlmeS13ZWJzb2NrZQ==' "$@" "$url"
 }}
-status() {{
-    shake "$1" -o /dev/null -w '%{{http_code}}'
-}}
 compare() {{
-    here=$(status "$1") there=$(status "$2")
-    case $here,$there in
+    here=$(shake "$1" -w '\n%{{http_code}}') there=$(shake "$2" -w '\n%{{http_code}}')
+    case ${{here##*
+}},${{there##*
+}} in
         000,*) exit {_SILENT} ;;
         *,000) ;;
         101,101) echo "yes $3" ;;
-        "$there,$there") [ "$(shake "$1" | cksum)" = "$(shake "$2" | cksum)" ] && echo "yes $3" || echo "no $3" ;;
-        *) echo "no $3" ;;
+        [1-9][0-9][0-9],[1-9][0-9][0-9]) [ "$here" = "$there" ] && echo "yes $3" || echo "no $3" ;;
+        *) exit {_SILENT} ;;
     esac
 }}
 port=$1
@@ -98,7 +102,9 @@ _SWAP = f"""
 {_PROBE}
 live=$1 candidate=$2 old=$3 wrapper=$4
 shift 4
-trap 'rm -f "$candidate" "$old" "$wrapper"' EXIT
+# Also what an earlier run left, whose command never began.
+trap 'rm -f "$candidate" "$old" "$wrapper"; find "${{live%/*}}" "${{wrapper%/*}}" -maxdepth 1 -name ".coolify-websocket-*" \
+    -mmin +60 -exec rm -f {{}} +' EXIT
 nginx -t -q -c "$wrapper" 2>&1 || exit {_REFUSED}
 cmp -s "$old" "$live" || exit {_CONFLICT}
 mv -f "$candidate" "$live" 2>&1 || exit {_STUCK}
@@ -126,6 +132,10 @@ class Conflict(NginxError):
 
 class NotRendered(NginxError):
     """The container has just started and has no http.conf yet: its start-up is about to render it (fact 49)."""
+
+
+class Empty(NotRendered):
+    """http.conf is being rendered at this moment, or was rendered from nothing."""
 
 
 class NotAnswering(NginxError):
@@ -168,7 +178,11 @@ def read(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_
     if path not in files:
         raise NginxError(f"the container has no regular file {path}; is this a Coolify image of 4.0.0-beta.426 or later?")
     texts = {name: file.data.decode("latin-1") for name, file in files.items()}
-    return Snapshot(container, running, path, files[path], texts)
+    snapshot = Snapshot(container, running, path, files[path], texts)
+    if _is_unrendered(snapshot):
+        # For a moment of every start the file is empty: what renders it has opened it, and not written yet.
+        raise Empty(f"{path} is empty: it is being rendered, or was rendered from nothing")
+    return snapshot
 
 
 def _runs(inspected: dict[str, t.Any]) -> bool:
@@ -243,9 +257,18 @@ def swap(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
     try:
         engine.write_files(snapshot.container, ROOT, files)
     except _client.EngineError as error:
-        _run(engine, snapshot, 'rm -f "$@"', *contents)
+        with contextlib.suppress(_client.EngineError):
+            _run(engine, snapshot, 'rm -f "$@"', *contents)
         raise NginxError(f"the new {name} cannot be put beside the old one: {error}") from error
-    code, output = _run(engine, snapshot, _SWAP, snapshot.path, new, old, wrapper, *_expectation(snapshot.text, text))
+    try:
+        code, output = _run(engine, snapshot, _SWAP, snapshot.path, new, old, wrapper, *_expectation(snapshot.text, text))
+    except _client.EngineUnavailable:
+        # It may be at it, and takes them away itself.
+        raise
+    except _client.EngineError:
+        with contextlib.suppress(_client.EngineError):
+            _run(engine, snapshot, 'rm -f "$@"', *contents)
+        raise
     if code == _CONFLICT:
         raise Conflict(f"{name} was changed by somebody else at the same time")
     if code == _REFUSED:
@@ -350,11 +373,8 @@ def _port(text: str) -> int:
     return 8080
 
 
-def is_unrendered(snapshot: Snapshot) -> bool:
-    """Whether a running container's http.conf was rendered from nothing: no directive in it, and some in the template.
-
-    So it comes where the template was being written at the very moment of the start.
-    """
+def _is_unrendered(snapshot: Snapshot) -> bool:
+    """Whether a running container's http.conf has no directive, and its template has some."""
     template = snapshot.texts.get(snapshot.path + TEMPLATE)
     if not snapshot.running or template is None:
         return False
@@ -364,14 +384,21 @@ def is_unrendered(snapshot: Snapshot) -> bool:
         return False
 
 
-def render_again(engine: _client.Engine, snapshot: Snapshot) -> None:
-    """Starts the container anew without that file, so that its start-up renders it. Raises EngineError."""
-    _run(engine, snapshot, 'rm -f "$1"', snapshot.path)
-    engine.restart(snapshot.container)
+def render_again(engine: _client.Engine, container: str, path: str) -> None:
+    """Starts a container anew without its http.conf at `path`, so that its start-up renders it. Raises EngineError.
+
+    For one that stays as `Empty` says: its template was being written at the very moment of the start.
+    """
+    _in_shell(engine, container, 'rm -f "$1"', path)
+    engine.restart(container)
 
 
 def _run(engine: _client.Engine, snapshot: Snapshot, script: str, *arguments: str) -> tuple[int, str]:
-    code, output = engine.exec(snapshot.container, ["sh", "-c", script, "coolify-websocket", *arguments])
+    return _in_shell(engine, snapshot.container, script, *arguments)
+
+
+def _in_shell(engine: _client.Engine, container: str, script: str, *arguments: str) -> tuple[int, str]:
+    code, output = engine.exec(container, ["sh", "-c", script, "coolify-websocket", *arguments])
     return code, output.decode("utf-8", "replace")
 
 

@@ -66,13 +66,10 @@ def heal(
         snapshot = _container.read(engine, inspected, settings.path)
         if withdrawn and not snapshot.running:
             return Outcome(STARTING, "the routes wait for it to run without them")
-        if _container.is_unrendered(snapshot):
-            # For a moment of every start the file is empty: what renders it has opened it, and not written yet.
-            if late and not check:
-                _container.render_again(engine, snapshot)
-            return Outcome(STARTING, "http.conf is empty: it is being rendered, or was rendered from nothing")
         wanted = _container.wanted(engine, snapshot, settings.nginx)
     except _container.NotRendered as reason:
+        if late and not check and isinstance(reason, _container.Empty):
+            _container.render_again(engine, inspected["Id"], settings.path)
         return Outcome(STARTING, str(reason))
     except (_container.NginxError, _routes.HttpConfError, _client.TooLarge) as error:
         return Outcome(REFUSED, str(error))

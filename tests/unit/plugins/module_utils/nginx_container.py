@@ -36,20 +36,26 @@ fi
 CURL = r"""#!/bin/sh
 # Either the probe for the block's mark, or a handshake, whose answers stand in a file: address and path, status, body.
 here=$(dirname "$0")/..
-[ -e "$here/up" ] || { printf 000; exit 7; }
-mark= code=
+[ ! -e "$here/broken" ] || exit 126
+mark= format= quiet=
 while [ $# -gt 1 ]; do
-    case $1$2 in -HX-Coolify*) mark=${2##*: } ;; -w*) code=1 ;; esac
+    case $1$2 in -HX-Coolify*) mark=${2##*: } ;; -w*) format=$2 ;; -o*) quiet=1 ;; esac
     shift
 done
+say() {
+    [ "$quiet" ] || printf %s "$2"
+    case $format in '%'*) ;; *) echo ;; esac
+    printf %s "$1"
+}
+[ -e "$here/up" ] || { say 000; exit 7; }
 if [ "$mark" ]; then
     if grep -q "\"$mark\"" "$here/loaded"; then printf 204; else printf 302; fi
     exit
 fi
 while read -r url status body; do
-    [ "http://$url" != "$1" ] || { if [ "$code" ]; then printf %s "$status"; else echo "$body"; fi; exit; }
+    [ "http://$url" != "$1" ] || { say "$status" "$body"; exit; }
 done < "$here/answers"
-case $1 in http://127.0.0.1:*) printf 302 ;; *) printf 101 ;; esac
+case $1 in http://127.0.0.1:*) say 302 ;; *) say 101 ;; esac
 """
 
 STOCK = "listen 8080 default_server;\nlocation / {\n    return 200;\n}\n"
@@ -72,6 +78,7 @@ class Container:
         self.identity = identity
         self.state = state
         self.execs = []
+        self.refuses = []
         self.name = "coolify"
         (root / "bin").mkdir(parents=True)
         for name, script in (("nginx", NGINX), ("curl", CURL)):
@@ -96,6 +103,10 @@ class Container:
     def hush(self):
         """nginx answers nobody."""
         (self.root / "up").unlink()
+
+    def break_curl(self):
+        """No command of that name can run, as without memory."""
+        (self.root / "broken").touch()
 
     def answer(self, url, status, body=""):
         """What a handshake there is answered with; status 0 is no answer."""
@@ -183,9 +194,11 @@ class Engine:
         for below, file in files.items():
             self.write_file(name, os.path.join(folder, below), *file)
 
-    def exec(self, name, argv):
+    def exec(self, name, argv, errors=True):
         container = self._find(name)
         container.execs.append(argv)
+        if container.refuses and container.refuses.pop(0):
+            raise container.docker_engine.EngineError("cannot start it")
         environment = {"PATH": f"{container.root}/bin:{os.environ['PATH']}"}
         done = subprocess.run(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         return done.returncode, done.stdout

@@ -25,7 +25,7 @@ class Engine:
         self.output = output
         self.asked: list[t.Any] = []
 
-    def exec(self, container: str, argv: list[str]) -> tuple[int, bytes]:
+    def exec(self, container: str, argv: list[str], errors: bool = True) -> tuple[int, bytes]:
         self.asked.append((container, argv))
         if isinstance(self.output, Exception):
             raise self.output
@@ -97,7 +97,7 @@ def test_a_container_that_does_not_come_to_an_end_is_waited_for_no_longer_than_a
     held = threading.Event()
 
     class Stuck(Engine):
-        def exec(self, container: str, argv: list[str]) -> tuple[int, bytes]:
+        def exec(self, container: str, argv: list[str], errors: bool = True) -> tuple[int, bytes]:
             held.wait(30)
             return super().exec(container, argv)
 

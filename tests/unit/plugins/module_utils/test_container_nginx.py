@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from nginx_container import STOCK, Container, Engine, impatient
 
@@ -174,9 +176,10 @@ def test_a_container_that_was_started_while_it_was_read_is_one_that_runs(engine,
     before = container.inspected
     container.state = "running"
     container.http_conf.touch()
-    snapshot = container_nginx.read(engine, before, str(container.http_conf))
-    assert snapshot.running
-    assert container_nginx.is_unrendered(snapshot)
+    with pytest.raises(container_nginx.Empty, match="is empty: it is being rendered"):
+        container_nginx.read(engine, before, str(container.http_conf))
+    container.http_conf.write_text(STOCK)
+    assert container_nginx.read(engine, before, str(container.http_conf)).running
 
 
 def test_the_template_beside_a_rendered_file_can_be_given_back(engine, container):
@@ -224,3 +227,31 @@ def test_a_silent_nginx_and_a_stopped_container_are_not_asked(engine, container,
     container.execs.clear()
     assert container_nginx.wanted(engine, stopped).paths == ["/terminal/ws", "/app/", "/apps/"]
     assert container.execs == []
+
+
+def test_a_curl_that_cannot_run_tells_nothing(engine, container, snapshot):
+    container.break_curl()
+    assert container_nginx.served(engine, snapshot, _http_conf.ROUTES) == {}
+    assert container_nginx.wanted(engine, snapshot).paths == ["/terminal/ws", "/app/", "/apps/"]
+    container.http_conf.write_text(TREATED)
+    treated = container_nginx.read(engine, container.inspected, str(container.http_conf))
+    assert container_nginx.is_loaded(engine, treated) is None
+    assert not container_nginx.answers(engine, treated)
+
+
+def test_what_was_put_beside_goes_where_no_command_can_be_started(engine, container, snapshot):
+    container.refuses = [True, False]
+    with pytest.raises(_client.EngineError, match="cannot start it"):
+        container_nginx.swap(engine, snapshot, TREATED)
+    assert container.leftovers == []
+    assert container.http_conf.read_text() == STOCK
+
+
+def test_what_an_earlier_run_left_goes_with_the_next_and_what_is_new_stays(engine, container, snapshot):
+    old = container.http_conf.with_name(".coolify-websocket-0123.new")
+    new = container.folder / ".coolify-websocket-4567.conf"
+    for path in (old, new):
+        path.write_text("x")
+    os.utime(old, (1, 1))
+    container_nginx.swap(engine, snapshot, TREATED)
+    assert container.leftovers == [new.name]

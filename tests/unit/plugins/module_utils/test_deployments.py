@@ -28,7 +28,8 @@ class FakeEngine:
         assert name == "coolify-db"
         return self.container
 
-    def exec(self, container, argv):
+    def exec(self, container, argv, errors=True):
+        assert not errors
         self.commands.append(argv)
         return self.status, (self.counts.pop(0) if len(self.counts) > 1 else self.counts[0]).encode() + b"\n"
 

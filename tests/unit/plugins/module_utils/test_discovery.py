@@ -85,7 +85,7 @@ class Engine:
         assert container == "coolify"[::-1]
         return _client.File(self.files[path], 0o644, 9999, 9999) if path in self.files else None
 
-    def exec(self, container: str, argv: list[str], user: str | None = None) -> tuple[int, bytes]:
+    def exec(self, container: str, argv: list[str], errors: bool = True) -> tuple[int, bytes]:
         assert container == "coolify"[::-1]
         self.asked.append(argv)
         return 0, self.served.encode()
@@ -282,7 +282,7 @@ def test_a_treated_host(root: Path) -> None:
 
 def test_a_host_whose_nginx_has_not_loaded_the_routes(root: Path) -> None:
     class Older(Engine):
-        def exec(self, container: str, argv: list[str], user: str | None = None) -> tuple[int, bytes]:
+        def exec(self, container: str, argv: list[str], errors: bool = True) -> tuple[int, bytes]:
             return 1, b""
 
     engine = Older()

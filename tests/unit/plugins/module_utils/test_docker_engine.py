@@ -179,20 +179,30 @@ def test_a_command_that_never_begins_has_no_exit_status(engine_at):
     assert len(made) == 3
 
 
-def test_exec_joins_both_streams_and_returns_the_status(engine_at):
+def ended_with(status):
+    """A command that wrote to both streams."""
     frames = b"".join(
         struct.pack(">BxxxI", stream, len(text)) + text for stream, text in [(1, b"out "), (2, b"err "), (1, b"out")]
     )
-    server, engine = engine_at(
-        {
-            "POST /v1.41/containers/c/exec": answer({"Id": "e1"}, "201 Created"),
-            "POST /v1.41/exec/e1/start": answer(frames, kind="application/vnd.docker.raw-stream"),
-            "GET /v1.41/exec/e1/json": answer({"ExitCode": 7}),
-        }
-    )
+    return {
+        "POST /v1.41/containers/c/exec": answer({"Id": "e1"}, "201 Created"),
+        "POST /v1.41/exec/e1/start": answer(frames, kind="application/vnd.docker.raw-stream"),
+        "GET /v1.41/exec/e1/json": answer({"ExitCode": status}),
+    }
+
+
+@pytest.mark.parametrize("status", [None, "0", 1.5])
+def test_a_command_without_an_exit_status_has_failed(engine_at, status):
+    with pytest.raises(docker_engine.EngineError, match="ended without an exit status"):
+        engine_at(ended_with(status))[1].exec("c", ["true"])
+
+
+def test_exec_joins_both_streams_and_returns_the_status(engine_at):
+    server, engine = engine_at(ended_with(7))
     assert engine.exec("c", ["sh", "-c", "x"]) == (7, b"out err out")
     created = json.loads(server.requests[1][3])
     assert created["Cmd"] == ["sh", "-c", "x"]
+    assert engine_at(ended_with(7))[1].exec("c", ["true"], errors=False) == (7, b"out out")
 
 
 def test_events_are_whole_however_they_are_cut(engine_at):
@@ -276,8 +286,25 @@ def test_a_file_of_100_mb_is_refused_by_its_name(engine_at):
             read("c", "/etc/nginx/http.conf")
 
 
+@pytest.mark.parametrize("cut", [512, 1024, 1536, 2048, 10**9])
+def test_an_archive_that_ends_early_is_no_smaller_tree(engine_at, cut):
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for name in ("nginx/a", "nginx/b"):
+            entry = tarfile.TarInfo(name)
+            entry.size = 5
+            tar.addfile(entry, io.BytesIO(b"text;"))
+    # Go's writer ends with two blocks of zeros, and pads no further.
+    whole = content.getvalue()[: 4 * 512 + 1024]
+    _server, engine = engine_at({"GET /v1.41/containers/c/archive": answer(whole)})
+    assert sorted(engine.read_tree("c", "/etc/nginx")) == ["/etc/nginx/a", "/etc/nginx/b"]
+    _server, engine = engine_at({"GET /v1.41/containers/c/archive": answer(whole[:-cut])})
+    with pytest.raises(docker_engine.EngineUnavailable, match="ended too early"):
+        engine.read_tree("c", "/etc/nginx")
+
+
 def test_an_archive_that_is_none(engine_at):
-    _server, engine = engine_at({"GET /v1.41/containers/c/archive": answer(b"not a tar" * 200)})
+    _server, engine = engine_at({"GET /v1.41/containers/c/archive": answer(b"not a tar" * 200 + bytes(1024))})
     with pytest.raises(docker_engine.EngineUnavailable, match="did not send /a"):
         engine.read_file("c", "/a")
 

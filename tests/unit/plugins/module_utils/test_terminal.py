@@ -23,13 +23,13 @@ class Engine:
     def __init__(self, names: t.Sequence[str] = KEYS, code: int = 0) -> None:
         self._names, self._code = names, code
 
-    def exec(self, container: str, argv: t.Sequence[str]) -> tuple[int, bytes]:
+    def exec(self, container: str, argv: t.Sequence[str], errors: bool = True) -> tuple[int, bytes]:
         assert (container, list(argv)) == ("coolify", ["ls", "-t", _terminal.KEYS])
         return self._code, "\n".join(self._names).encode()
 
 
 class Away(Engine):
-    def exec(self, container: str, argv: t.Sequence[str]) -> tuple[int, bytes]:
+    def exec(self, container: str, argv: t.Sequence[str], errors: bool = True) -> tuple[int, bytes]:
         raise _client.EngineUnavailable("no engine")
 
 
@@ -81,7 +81,7 @@ def test_a_container_that_tells_no_keys_in_time_is_not_taken_for_one_without() -
     held = threading.Event()
 
     class Stuck(Engine):
-        def exec(self, container: str, argv: t.Sequence[str]) -> tuple[int, bytes]:
+        def exec(self, container: str, argv: t.Sequence[str], errors: bool = True) -> tuple[int, bytes]:
             held.wait(30)
             return super().exec(container, argv)
 
