@@ -144,6 +144,7 @@ recovered:
 """
 
 import os
+import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -174,12 +175,23 @@ def main() -> None:
     )
     path, state_dir = module.params["path"], module.params["state_dir"]
     try:
-        container = _container(module)
+        deadline = time.monotonic() + module.params["deployment_timeout"]
         with _inplace_file.InPlaceFile(path, state_dir) as file:
-            environment = _effective.Environment(file, _memory.EnvMemory(state_dir, path), container)
-            _ensure(module, file, environment, container)
+            while True:
+                # All of it anew after any wait: Coolify may have updated itself meanwhile.
+                container = _container(module)
+                environment = _effective.Environment(file, _memory.EnvMemory(state_dir, path), container)
+                try:
+                    _ensure(module, file, environment, container)
+                except _effective.DeployingError:
+                    _let_deployments_end(module, deadline)
     except _dotenv.DotenvError as error:
         module.fail_json(msg=f"{path}: {error}")
+    except _deployments.UnknownError as error:
+        module.fail_json(
+            msg=f"deployments: cannot tell whether Coolify is deploying something, since {error}. Nothing was changed. See "
+            "that it answers, or set coolify_pusher_deployments to ignore"
+        )
     except _client.EngineError as error:
         module.fail_json(msg=f"docker_socket: {error}. The file was not changed; to edit it alone, set recreate to false")
     except (
@@ -219,9 +231,13 @@ def _ensure(
     result: dict[str, t.Any] = {}
     if not module.check_mode:
         if recreated and container is not None:
-            _let_deployments_end(module)
             container.prepare(module.get_bin_path("docker", required=True))
-        seconds = environment.carry_out(change, params["backup"], recreated, params["timeout"])
+            if _deploying(module, 0):
+                raise _effective.DeployingError
+        seconds = environment.carry_out(
+            change, params["backup"], recreated, params["timeout"], lambda seconds: _deploying(module, seconds),
+            params["deployment_timeout"],
+        )
         if seconds is not None:
             result["seconds"] = seconds
     found = _dotenv.values(change.after)
@@ -238,19 +254,18 @@ def _ensure(
     )
 
 
-def _let_deployments_end(module: AnsibleModule) -> None:
+def _deploying(module: AnsibleModule, seconds: float) -> list[str]:
+    """What Coolify deploys, if it is to be waited for; after at most so many seconds."""
     params = module.params
     if params["deployments"] == "ignore":
-        return
-    engine = _client.Engine(params["docker_socket"])
-    try:
-        found = _deployments.wait(engine, params["database"], params["deployment_timeout"])
-    except _deployments.UnknownError as error:
-        module.fail_json(
-            msg=f"deployments: cannot tell whether Coolify is deploying something, since {error}. Nothing was changed. See "
-            "that it answers, or set coolify_pusher_deployments to ignore"
-        )
-    if found:
+        return []
+    return _deployments.wait(_client.Engine(params["docker_socket"]), params["database"], seconds)
+
+
+def _let_deployments_end(module: AnsibleModule, deadline: float) -> None:
+    params = module.params
+    found = _deploying(module, deadline - time.monotonic()) or ["one that began just now"]
+    if time.monotonic() > deadline:
         module.fail_json(
             msg=f"deployment_timeout: after {params['deployment_timeout']:g} s Coolify is still deploying "
             f"({', '.join(found)}). Nothing was changed. Let it end or cancel it in Coolify, set "

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import typing as t
@@ -71,54 +72,70 @@ class Compose:
     def __init__(self, docker: str, socket: str, made: Recipe) -> None:
         self._docker = docker
         self._recipe = made
+        self._goes_on: subprocess.Popen[bytes] | None = None
         # Nothing else of this process's: a variable of the task's environment would win over .env.
         own = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self._environment = {**own, "DOCKER_HOST": f"unix://{socket}", **dict(made.variables)}
 
     def check_image(self, image_id: str) -> None:
         """Refuses a new container that would not run the same image, whose id is `image_id`. Raises ComposeError."""
-        status, output = self._run("compose", *self._recipe.arguments, "config", "--images")
+        status, output, errors = self._run("compose", *self._recipe.arguments, "config", "--images")
         if status != 0:
-            raise ComposeError(f"cannot be re-created, since docker compose refuses its files: {output}")
+            raise ComposeError(f"cannot be re-created, since docker compose refuses its files: {errors or output}")
         if _familiar(self._recipe.image) not in map(_familiar, output.split()):
             raise ComposeError(
                 f"runs {self._recipe.image}, and its compose files would give another image; run Coolify's upgrade.sh"
             )
-        status, output = self._run("image", "inspect", "--format", "{{.Id}}", self._recipe.image)
-        if status != 0 or output.strip() != image_id:
+        status, output, _errors = self._run("image", "inspect", "--format", "{{.Id}}", self._recipe.image)
+        if status != 0 or output != image_id:
             raise ComposeError(f"runs an image that is not named {self._recipe.image} any longer; run Coolify's upgrade.sh")
 
     def recreate(self) -> None:
         """Makes the container anew, and no other; nothing is built or pulled. Raises ComposeError."""
         up = ("up", "--detach", "--no-deps", "--no-build", "--pull", "never", "--force-recreate", self._recipe.service)
-        status, output = self._run("compose", *self._recipe.arguments, *up)
+        status, output, errors = self._run("compose", *self._recipe.arguments, *up)
         if status != 0:
-            raise ComposeError(f"was not re-created; docker compose says: {output}")
+            raise ComposeError(f"was not re-created; docker compose says: {errors or output}")
 
     def logs(self, container: str, lines: int) -> str:
         """The last lines of a container's log."""
-        return self._run("logs", "--tail", str(lines), container)[1]
+        _status, output, errors = self._run("logs", "--tail", str(lines), container)
+        return f"{output}\n{errors}".strip()
 
-    def _run(self, *arguments: str) -> tuple[int, str]:
-        # A session of its own, and a file instead of a pipe: were this run killed, compose would still finish what it
+    def _run(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit status, standard output, standard error. Raises ComposeError after a time."""
+        self._end_what_goes_on()
+        # A session of its own, and files instead of pipes: were this run killed, compose would still finish what it
         # began, instead of leaving Coolify removed and not made again.
-        with tempfile.TemporaryFile() as output:
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 [self._docker, *arguments],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=errors,
                 start_new_session=True,
             )
             try:
                 status = process.wait(_TIMEOUT)
             except subprocess.TimeoutExpired:
-                raise ComposeError(
-                    f"is not done after {_TIMEOUT:.0f} s of docker {arguments[0]}, which goes on; see docker ps"
-                ) from None
-            output.seek(0)
-            return status, output.read().decode("utf-8", "replace").strip()
+                self._goes_on = process
+                raise ComposeError(f"is not done after {_TIMEOUT:.0f} s of docker {arguments[0]}; see docker ps") from None
+            texts = []
+            for file in (output, errors):
+                file.seek(0)
+                texts.append(file.read().decode("utf-8", "replace").strip())
+            return status, texts[0], texts[1]
+
+    def _end_what_goes_on(self) -> None:
+        """Two at a time would undo each other's work: one that is late has as long once more, and is ended then."""
+        process, self._goes_on = self._goes_on, None
+        if process is not None:
+            try:
+                process.wait(_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def _familiar(image: str) -> str:

@@ -9,8 +9,16 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ..engine import _client, _deployments
 from ..keeper import _inplace_file
 from . import _dotenv, _memory, _outline, _pusher, _recreation
+
+#: Waits at most so many seconds until Coolify deploys nothing; what it still does then, in words. Raises EngineError.
+Deployments = t.Callable[[float], t.List[str]]
+
+
+class DeployingError(Exception):
+    """Coolify began to deploy something while the change was prepared. Nothing is changed."""
 
 
 class Change(t.NamedTuple):
@@ -64,12 +72,16 @@ class Environment:
         pending = [] if running is None else _pusher.differing(expected, running)
         return Change(before, after, keys, expected, pending, recovered)
 
-    def carry_out(self, change: Change, backup: bool, recreate: bool, timeout: float) -> float | None:
+    def carry_out(
+        self, change: Change, backup: bool, recreate: bool, timeout: float, deployments: Deployments, patience: float = 0
+    ) -> float | None:
         """Do it. Returns the seconds that the re-creation took; None without one.
 
         `backup` keeps a copy of the file as it is. `recreate` lets the container, which was prepared for it, take over what
-        is pending; it must be healthy within `timeout` seconds. Raises RecreationError where it is not: the file is as
-        before then, and the container made from it; and ChangedMeanwhileError, with nothing overwritten.
+        is pending; it must be healthy within `timeout` seconds. `deployments` is asked directly before, and waited for
+        `patience` seconds before the way back. Raises RecreationError where the container is not healthy: the file is as
+        before then, and the container made from it; DeployingError, with all as before; and ChangedMeanwhileError, with
+        nothing overwritten.
         """
         remembered = self._memory.exists()
         self._file.recover()
@@ -81,28 +93,43 @@ class Environment:
             self._file.write(change.before, change.after)
         if not change.removal:
             self._memory.done()
-        seconds = self._recreate(change, remembered, timeout) if recreate and change.pending else None
+        seconds = None
+        if recreate and change.pending:
+            seconds = self._recreate(change, remembered, timeout, deployments, patience)
         if change.removal:
             self._memory.forget()
             self._file.forget()
         return seconds
 
-    def _recreate(self, change: Change, remembered: bool, timeout: float) -> float:
+    def _recreate(
+        self, change: Change, remembered: bool, timeout: float, deployments: Deployments, patience: float
+    ) -> float:
         if self._container is None:
             raise ValueError("nothing is pending where there is no container")
         started = time.monotonic()
         try:
+            # A deployment is a job within the container.
+            if deployments(0):
+                raise DeployingError
             reason = self._container.recreate(change.expected, timeout)
         except BaseException:
             self._go_back(change, remembered)
             raise
         if not reason:
             return round(time.monotonic() - started, 1)
-        log = self._container.log()
         self._go_back(change, remembered)
-        again = self._container.recreate({}, timeout)
-        came = " It runs with it again." if not again else f" It did not come up with it either: {again}."
-        message = f"The container {reason}. {self._file.path} is what it was before.{came}"
+        log = self._container.log()
+        message = f"The container {reason}. {self._file.path} is what it was before."
+        try:
+            deploying = deployments(patience)
+        except (_client.EngineError, _deployments.UnknownError):
+            # A Coolify that does not come up deploys nothing, and tells nothing.
+            deploying = []
+        if deploying:
+            message += f" It still runs with the new values, since Coolify is deploying ({', '.join(deploying)}): run this again."
+        else:
+            again = self._container.recreate({}, timeout)
+            message += " It runs with it again." if not again else f" It did not come up with it either: {again}."
         raise _recreation.RecreationError(self._container.redacted(f"{message}\nIts last log lines were:\n{log}"))
 
     def _go_back(self, change: Change, remembered: bool) -> None:

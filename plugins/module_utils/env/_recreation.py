@@ -63,11 +63,12 @@ class Container:
         try:
             self._compose.recreate()
             reason = self._wait(timeout)
+            found = _client.environment(self._engine.inspect(self._name) or {})
         except (_compose.ComposeError, _client.EngineError) as error:
             return str(error)
         if reason:
             return reason
-        differing = _pusher.differing(wanted, _client.environment(self._engine.inspect(self._name) or {}))
+        differing = _pusher.differing(wanted, found)
         if differing:
             return (
                 f"was re-created and still has another {', '.join(differing)}, so that something besides "
@@ -76,8 +77,11 @@ class Container:
         return ""
 
     def log(self) -> str:
-        """The last lines that the container wrote."""
-        return self._compose.logs(self._name, _LOG_LINES) if self._compose else ""
+        """The last lines that the container wrote; none where the engine does not give them."""
+        try:
+            return self._compose.logs(self._name, _LOG_LINES) if self._compose else ""
+        except _compose.ComposeError:
+            return ""
 
     def redacted(self, text: str) -> str:
         """The text without the secrets of the container and of .env."""

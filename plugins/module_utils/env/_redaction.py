@@ -6,8 +6,10 @@ Compose quotes the line it cannot read, and a log may quote a connection string.
 
 from __future__ import annotations
 
+import json
 import re
 import typing as t
+from urllib.parse import quote
 
 from ._dotenv import NON_SECRET_KEYS
 
@@ -25,7 +27,15 @@ def redact(text: str, *environments: t.Mapping[str, str]) -> str:
             for part in {value, value.partition("base64:")[2], *value.splitlines()}:
                 enough = _SHORTEST if _SECRET_NAME.search(key) else _ALWAYS
                 if key not in NON_SECRET_KEYS and part not in shown and len(part) >= enough:
-                    hidden.add(part)
+                    hidden |= _spellings(part)
     for part in sorted(hidden, key=len, reverse=True):
         text = text.replace(part, "(hidden)")
     return text
+
+
+def _spellings(value: str) -> set[str]:
+    """The value as it stands in text, in JSON, also PHP's, which escapes the slash, and in a URL."""
+    escaped = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    in_json = escaped | {text.replace("/", "\\/") for text in escaped}
+    in_url = {quote(value, safe=safe, errors="replace") for safe in ("", "/")}
+    return {value, *in_json, *in_url, *(re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), text) for text in in_url)}

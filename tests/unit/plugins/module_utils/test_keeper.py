@@ -31,7 +31,7 @@ class Env:
             environment = _effective.Environment(file, _memory.EnvMemory(self.state, file.path), None)
             wanted = {"PUSHER_HOST": "c.example.com", "PUSHER_PORT": "443"}
             change = environment.wanted(wanted) if present else environment.given_back()
-            environment.carry_out(change, False, False, 0)
+            environment.carry_out(change, False, False, 0, lambda _seconds: [])
             return change.after != change.before or change.recovered or change.kept
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _compose
+from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client, _compose, _deployments
 from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _effective, _memory, _recreation
 from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file
 
@@ -45,6 +46,12 @@ class Host:
         self.image = "docker.io/coollabsio/coolify:4.3.0"
         self.started = False
         self.meanwhile = lambda: None
+        self.deployments = []  # what is told each time it is asked, nothing after the last one
+        self.asked = []
+
+    def deploying(self, seconds):
+        self.asked.append((seconds, len(self.ups())))
+        return self.deployments.pop(0) if self.deployments else []
 
     def labels(self):
         files = ",".join(str(self.folder / name) for name in ("docker-compose.yml", "docker-compose.prod.yml"))
@@ -79,7 +86,7 @@ class Host:
             change = environment.wanted(WANTED)
             container.prepare(str(self.client))
             self.meanwhile = meanwhile
-            return environment.carry_out(change, backup=False, recreate=True, timeout=timeout)
+            return environment.carry_out(change, False, True, timeout, self.deploying, 600)
 
 
 @pytest.fixture
@@ -193,7 +200,7 @@ def test_a_removal_that_was_cut_before_the_recreation_is_finished_by_the_next(ho
         assert (change.before, change.after, change.pending) == (BEFORE, BEFORE, ["PUSHER_HOST"])
         container.prepare(str(host.client))
         host.environment = ["PUSHER_HOST=203.0.113.7"]
-        assert environment.carry_out(change, backup=False, recreate=True, timeout=0.2) is not None
+        assert environment.carry_out(change, False, True, 0.2, host.deploying) is not None
     assert not host.state.exists()
 
 
@@ -218,3 +225,99 @@ def test_a_container_that_compose_did_not_make_is_refused():
     inspected = {"Config": {"Image": "coollabsio/coolify:4.3.0", "Labels": None}}
     with pytest.raises(_compose.ComposeError, match="not made by Docker Compose"):
         _compose.recipe(json.loads(json.dumps(inspected)), "/data/coolify/source/.env")
+
+
+def test_what_is_being_deployed_is_asked_directly_before_and_nothing_is_cut_off(host):
+    host.deployments = [["the helper container x"]]
+    with pytest.raises(_effective.DeployingError):
+        host.make_effective()
+    assert host.asked == [(0, 0)]
+    assert host.ups() == []
+    assert host.env.read_bytes() == BEFORE
+    assert not host.state.exists()
+
+
+def test_what_is_being_deployed_is_waited_for_before_the_way_back_too(host):
+    host.environment = ["PUSHER_HOST=fixed"]
+    host.deployments = [[], ["1 queued"]]
+    with pytest.raises(_recreation.RecreationError, match=r"still runs with the new values.*1 queued"):
+        host.make_effective()
+    assert host.asked == [(0, 0), (600, 1)]
+    assert len(host.ups()) == 1
+    assert host.env.read_bytes() == BEFORE
+
+
+def test_a_database_that_is_gone_with_coolify_keeps_nothing_from_the_way_back(host):
+    host.states = [{"Status": "exited", "ExitCode": 1}, {"Status": "running", "Health": {"Status": "healthy"}}]
+    told = iter([[]])
+
+    def deploying(_seconds):
+        for answer in told:
+            return answer
+        raise _deployments.UnknownError("psql ended")
+
+    host.deploying = deploying
+    with pytest.raises(_recreation.RecreationError, match="It runs with it again"):
+        host.make_effective()
+    assert len(host.ups()) == 2
+
+
+def test_an_engine_that_fails_just_after_healthy_leads_back(host):
+    healthy = {"Status": "running", "Health": {"Status": "healthy"}}
+    real, answers = host.inspect, []
+
+    def inspect(name):
+        answers.append(name)
+        # The first is the look before, the second the wait, the third what the new container has.
+        if len(answers) == 3:
+            raise _client.EngineError("the daemon is shutting down")
+        return real(name)
+
+    host.inspect, host.states = inspect, [healthy]
+    with pytest.raises(_recreation.RecreationError, match=r"shutting down.*It runs with it again"):
+        host.make_effective()
+    assert host.env.read_bytes() == BEFORE
+    assert len(host.ups()) == 2
+
+
+@pytest.fixture
+def slow(host, monkeypatch):
+    """A client that hangs once, as one does whose engine hangs, in what its calls match."""
+    monkeypatch.setattr(_compose, "_TIMEOUT", 1.5)
+
+    def hangs(pattern):
+        late = host.folder / "late"
+        lines = f'case "$*" in {pattern}) [ -e {late} ] || {{ sleep 30 & echo $! >{late}; wait; }};; esac\ncase'
+        host.client.write_text(DOCKER.replace("case", lines, 1))
+
+    return hangs
+
+
+def alive(number):
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{number}/stat", encoding="ascii") as state:
+        return state.read().rpartition(") ")[2][0] != "Z"
+
+
+def test_an_up_that_is_late_is_ended_before_another_begins(host, slow):
+    slow('*" up "*')
+    with pytest.raises(_recreation.RecreationError, match=r"(?s)not done after .* s of docker compose.*It runs with it again"):
+        host.make_effective()
+    assert host.env.read_bytes() == BEFORE
+    assert not alive(int((host.folder / "late").read_text()))
+
+
+def test_a_log_that_does_not_come_keeps_nothing_from_the_way_back(host, slow):
+    slow("logs*")
+    host.states = [{"Status": "exited", "ExitCode": 1}, {"Status": "running", "Health": {"Status": "healthy"}}]
+    with pytest.raises(_recreation.RecreationError, match=r"is what it was before\. It runs with it again"):
+        host.make_effective()
+    assert host.env.read_bytes() == BEFORE
+
+
+def test_what_the_client_warns_of_is_no_part_of_its_answers(host):
+    host.client.write_text(DOCKER.replace("case", "echo 'WARNING: Error loading config file' >&2\ncase", 1))
+    assert host.make_effective() >= 0

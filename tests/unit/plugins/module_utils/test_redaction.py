@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from urllib.parse import quote
+
 import pytest
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _redaction
@@ -37,3 +40,10 @@ def test_hides_secrets_and_nothing_else(text, expected):
 
 def test_takes_every_environment():
     assert _redaction.redact("one two!", {"A_TOKEN": "one!"}, {"B_TOKEN": "two!"}) == "one (hidden)"
+
+
+def test_finds_the_spellings_of_json_and_of_a_url():
+    value = 'pa/ss+wö"rd'
+    in_json = json.dumps(value)[1:-1]
+    for text in (in_json, in_json.replace("/", "\\/"), quote(value, safe=""), quote(value).replace("%C3%B6", "%c3%b6").replace("%2B", "%2b")):
+        assert _redaction.redact(f"at {text} it", {"DB_PASSWORD": value}) == "at (hidden) it", text
