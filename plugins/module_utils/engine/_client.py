@@ -110,7 +110,7 @@ class Engine:
     """
 
     def __init__(self, socket: str = "/var/run/docker.sock", timeout: float = 30.0) -> None:
-        self._path = socket
+        self.socket = self._path = socket
         self._timeout = timeout
         self._prefix: str | None = None
 

@@ -35,6 +35,7 @@ _TUNNEL_CONFIG = "/etc/cloudflared/config.yml"
 STATE_FOLDER = "/var/lib/coolify-websocket"
 SELF_HEAL_STATE = "/run/coolify-websocket/state.json"
 SELF_HEAL_UNIT = "coolify-websocket.service"
+DOCKER_UNIT = "docker.service"
 
 _TOOL_FOLDERS = "/usr/sbin:/usr/bin:/sbin:/bin"
 _PROCESS_TIMEOUT = 10.0
@@ -88,15 +89,19 @@ class Discovery:
 
     def facts(self) -> Json:
         """Return everything that the module ``coolify_info`` documents."""
-        docker, containers = self._containers()
+        finder = _connectors.Finder(self._engine, self._root, self._text)
+        units = self._units(finder.units)
+        if _state.is_kept_stopped(units, self._engine.socket):
+            # Nothing of what follows is to start it.
+            self._engine = _client.Engine(os.devnull)
+            finder = _connectors.Finder(self._engine, self._root, self._text)
+        docker, containers = self._containers(units)
         coolify, beside = containers.get(CONTAINER), containers.get(REALTIME)
         layout = None
         if coolify is not None:
             layout = _state.layout(coolify, lambda: self._asked(self._engine.has_path, coolify["Id"], REVERB))
         server = coolify if layout == _pusher.BUNDLED else beside
         proxy = _state.proxy(containers.get(PROXY))
-        finder = _connectors.Finder(self._engine, self._root, self._text)
-        units = self._units(finder.units)
         domain = self._domain(proxy["kind"])
         nft, table = self._nft()
         publishers = {
@@ -146,15 +151,19 @@ class Discovery:
 
     # -- Docker and Coolify --------------------------------------------------------------------------------------------
 
-    def _containers(self) -> tuple[Json, dict[str, t.Mapping[str, t.Any]]]:
+    def _containers(self, units: t.Mapping[str, Json]) -> tuple[Json, dict[str, t.Mapping[str, t.Any]]]:
+        service = units.get(DOCKER_UNIT) or {}
+        docker: Json = {"reachable": False, "version": None, "error": None, "service": bool(service.get("installed"))}
+        if self._engine.socket == os.devnull:
+            return {**docker, "error": f"{DOCKER_UNIT} is stopped; to ask it would start it"}, {}
         try:
             version = self._engine.version()
             named = {name: self._engine.inspect(name) for name in (CONTAINER, REALTIME, PROXY, CLOUDFLARED)}
         except _client.EngineError as error:
-            return {"reachable": False, "version": None, "error": str(error)}, {}
+            return {**docker, "error": str(error)}, {}
         if any("Podman" in str(part.get("Name")) for part in version.get("Components") or []):
-            return {"reachable": False, "version": None, "error": "what answers at its socket is Podman"}, {}
-        docker = {"reachable": True, "version": version.get("Version"), "error": None}
+            return {**docker, "error": "what answers at its socket is Podman"}, {}
+        docker.update(reachable=True, version=version.get("Version"))
         return docker, {name: inspected for name, inspected in named.items() if inspected is not None}
 
     def _asked(self, question: t.Callable[..., t.Any], *arguments: t.Any) -> t.Any:
@@ -243,7 +252,8 @@ class Discovery:
 
     def _units(self, others: t.Sequence[str]) -> dict[str, dict[str, t.Any]]:
         _status, output, _error = self._run(
-            ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", SELF_HEAL_UNIT, _host.UNIT, *others]
+            ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", SELF_HEAL_UNIT, _host.UNIT,
+             DOCKER_UNIT, _state.DOCKER_SOCKET_UNIT, *others]
         )
         return _state.systemd_units(output)
 

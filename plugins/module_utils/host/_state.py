@@ -187,6 +187,17 @@ def systemd_version(library_names: t.Iterable[str]) -> str | None:
     return next((match["version"] for match in map(_SYSTEMD_LIBRARY.search, library_names) if match), None)
 
 
+DOCKER_SOCKET_UNIT = "docker.socket"
+_DOCKER_SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
+
+
+def is_kept_stopped(units: t.Mapping[str, t.Mapping[str, t.Any]], socket: str) -> bool:
+    """Whether the engine was stopped, and systemd listens at its `socket` to start it for whoever connects."""
+    service, listener = (units.get(name) or {} for name in ("docker.service", DOCKER_SOCKET_UNIT))
+    stopped = service.get("active_state") in ("inactive", "failed")
+    return socket in _DOCKER_SOCKETS and stopped and listener.get("active_state") == "active"
+
+
 def systemd_units(text: str) -> dict[str, dict[str, t.Any]]:
     """Return the units in the output of ``systemctl show`` for several units, by their ids.
 

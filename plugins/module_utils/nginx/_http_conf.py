@@ -13,6 +13,7 @@ import base64
 import fnmatch
 import hashlib
 import json
+import posixpath
 import re
 import typing as t
 
@@ -20,6 +21,8 @@ from . import _routes, _syntax
 from ._routes import ROUTES, HttpConfError, Route
 
 PATH = "/etc/nginx/site-opts.d/http.conf"
+#: Of a file in bytes: reading one takes some thirty times as much memory, and the self-heal service has 192 MiB.
+MOST = 4 << 20
 
 _BEGIN = "# BEGIN selfhosted.coolify websocket routes"
 _END = "# END selfhosted.coolify websocket routes"
@@ -147,17 +150,28 @@ def fingerprint(text: str) -> str | None:
 
 def included(pattern: str, files: t.Iterable[str]) -> list[str]:
     """The files that nginx's ``include`` takes for `pattern`, in its order: a wildcard does not cross a slash."""
-    wanted = (pattern if pattern.startswith("/") else f"/etc/nginx/{pattern}").split("/")
+    wanted = posixpath.normpath(posixpath.join("/etc/nginx", pattern)).split("/")
     return sorted(
-        name for name in files if name.count("/") == len(wanted) - 1 and all(map(fnmatch.fnmatchcase, name.split("/"), wanted))
+        name for name in files if name.count("/") == len(wanted) - 1 and all(map(_matches, name.split("/"), wanted))
     )
 
 
-def _read(text: str) -> tuple[tuple[_syntax.Statement, ...], list[_Block]]:
+def _matches(name: str, pattern: str) -> bool:
+    # As glob(3) has it, a leading dot is matched by a dot alone.
+    return fnmatch.fnmatchcase(name, pattern) and name.startswith(".") <= pattern.startswith(".")
+
+
+def _parsed(name: str, text: str) -> _syntax.File:
+    if len(text) > MOST:
+        raise HttpConfError(f"{name} is larger than {MOST >> 20} MiB; move what is large in it into a file of its own")
     try:
-        content = _syntax.parse(text)
+        return _syntax.parse(text)
     except _syntax.NginxSyntaxError as error:
-        raise HttpConfError(f"http.conf is no valid nginx configuration: {error}; mend it by hand first") from error
+        raise HttpConfError(f"{name} is no valid nginx configuration: {error}; mend it by hand first") from error
+
+
+def _read(text: str) -> tuple[tuple[_syntax.Statement, ...], list[_Block]]:
+    content = _parsed("http.conf", text)
     blocks: list[_Block] = []
     begin: _syntax.Comment | None = None
     memory = ""
@@ -280,11 +294,7 @@ def _foreign(
     for statement in statements:
         if statement.name == "include" and len(statement.words) == 2 and depth < 10:
             for name in included(statement.words[1], includes):
-                try:
-                    inner = _syntax.parse(includes[name]).statements
-                except _syntax.NginxSyntaxError as error:
-                    raise HttpConfError(f"{name} is no valid nginx configuration: {error}; mend it by hand first") from error
-                found += _foreign(inner, includes, served, name, depth + 1)
+                found += _foreign(_parsed(name, includes[name]).statements, includes, served, name, depth + 1)
         elif statement.name == "location" and statement.body is not None:
             location = " ".join(statement.words)
             found += [

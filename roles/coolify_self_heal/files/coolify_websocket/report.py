@@ -40,6 +40,7 @@ class Report:
             "refusals": [],
             "foreign": [],
         }
+        self._complained = False
         self._recall()
 
     def passed(self, container: str, cause: str, outcome: healing.Outcome, seconds: float) -> None:
@@ -153,17 +154,30 @@ class Report:
             lines.append(f"# HELP coolify_websocket_{name} {_METRIC_WORDS[name]}")
             lines.append(f"# TYPE coolify_websocket_{name} {'counter' if name.endswith('_total') else 'gauge'}")
             lines.append(f"coolify_websocket_{name} {int(value):<20d}")
-        os.pwrite(_METRICS, "".join(f"{line}\n" for line in lines).encode("ascii"), 0)
+        try:
+            os.pwrite(_METRICS, "".join(f"{line}\n" for line in lines).encode("ascii"), 0)
+        except OSError as error:
+            self._not_kept("metrics", error)
 
     def _write(self) -> None:
         self._measure(up=True)
         if self._file is None:
             return
         temporary = self._file + ".new"
-        with open(temporary, "w", encoding="utf-8") as target:
-            json.dump(self._state, target, indent=1)
-            os.fchmod(target.fileno(), 0o644)
-        os.replace(temporary, self._file)
+        try:
+            with open(temporary, "w", encoding="utf-8") as target:
+                json.dump(self._state, target, indent=1)
+                os.fchmod(target.fileno(), 0o644)
+            os.replace(temporary, self._file)
+            self._complained = False
+        except OSError as error:
+            self._not_kept("state", error)
+
+    def _not_kept(self, what: str, error: OSError) -> None:
+        """The routes come first: a full disk, as for one, is said once, and is no end."""
+        if not self._complained:
+            self._complained = True
+            self.log(WARNING, f"the {what} cannot be written: {error.strerror or error}")
 
 
 _METRIC_WORDS = {

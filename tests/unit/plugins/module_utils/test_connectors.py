@@ -25,6 +25,8 @@ ID = "4f" * 32
 class Engine:
     """Has the containers that it is given, by their inspections."""
 
+    socket = "/var/run/docker.sock"
+
     def __init__(self, *containers: dict[str, Any], own: Sequence[str] = (), tag_moved: bool = False) -> None:
         self.inspected, self.own, self.tag_moved = containers, own, tag_moved
 

@@ -52,6 +52,8 @@ def inspected(name: str, image: str, ports: dict[str, str], env: str = "") -> di
 class Engine:
     """Answers as an engine with Coolify's containers does."""
 
+    socket = "/var/run/docker.sock"
+
     def __init__(self) -> None:
         self.named: dict[str, dict[str, Any]] = {
             "coolify": inspected("coolify", "docker.io/coollabsio/coolify:4.3.0", {"8080/tcp": "8000"}, ENV),
@@ -124,14 +126,16 @@ class Absent(Engine):
 class System:
     """The two programs that discovery runs, by their answers."""
 
-    def __init__(self, *, table: str | None = None, nft: str = "") -> None:
-        self.table, self.nft = table, nft
+    def __init__(self, *, table: str | None = None, nft: str = "", docker: str = "active", listener: str = "active") -> None:
+        self.table, self.nft, self.states = table, nft, {"docker.service": docker, "docker.socket": listener}
         self.ran: list[str] = []
 
     def __call__(self, argv: Sequence[str]) -> tuple[int, str, str]:
         self.ran.append(argv[0])
         if argv[0] == "systemctl":
-            return 0, "Id=coolify-websocket.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n", ""
+            states = {"coolify-websocket.service": "active", **self.states}
+            words = "Id={}\nLoadState=loaded\nActiveState={}\nUnitFileState=enabled\n"
+            return 0, "\n".join(words.format(*one) for one in states.items()), ""
         if list(argv) == ["nft", "--version"]:
             return 0, "nftables v1.1.3 (Commodore Bullmoose #4)\n", ""
         if self.table is not None:
@@ -182,7 +186,7 @@ def test_a_recorded_host_has_no_fact_that_is_gone(root: Path, name: str) -> None
 
 def test_an_untreated_host(root: Path) -> None:
     found = facts(root)
-    assert found["docker"] == {"reachable": True, "version": "26.1.5", "error": None}
+    assert found["docker"] == {"reachable": True, "version": "26.1.5", "error": None, "service": True}
     assert found["coolify"]["version"] == "4.3.0"
     assert found["ports"] == {"app": 6001, "terminal": 6002, "http": 8000}
     assert found["proxy"]["kind"] == "traefik"
@@ -331,6 +335,31 @@ def test_routes_with_another_timeout_are_not_current(root: Path) -> None:
     discovery = _discovery.Discovery(engine, root=str(root), run=System(), nginx={"read_timeout": "60"})
     assert discovery.facts()["managed"]["nginx"]["current"] is True
     assert facts(root, engine)["managed"]["nginx"]["current"] is False
+
+
+@pytest.mark.parametrize(
+    ("docker", "listener", "socket", "asked"),
+    [
+        ("active", "active", "/var/run/docker.sock", True),
+        ("activating", "active", "/var/run/docker.sock", True),
+        ("inactive", "active", "/var/run/docker.sock", False),
+        ("failed", "active", "/run/docker.sock", False),
+        # Nobody listens, or an engine of another kind: to ask starts nothing.
+        ("inactive", "inactive", "/var/run/docker.sock", True),
+        ("inactive", "active", "/run/user/1000/docker.sock", True),
+    ],
+)
+def test_an_engine_that_was_stopped_is_not_started_by_the_look(
+    root: Path, docker: str, listener: str, socket: str, asked: bool
+) -> None:
+    engine = Engine()
+    engine.socket = socket
+    found = facts(root, engine, System(docker=docker, listener=listener))
+    assert found["docker"]["reachable"] is asked
+    if not asked:
+        assert found["docker"]["error"] == "docker.service is stopped; to ask it would start it"
+        engine.version = engine.inspect = engine.containers = None  # type: ignore[assignment]
+        assert facts(root, engine, System(docker=docker, listener=listener)) == found
 
 
 def test_without_docker_the_rest_is_told(root: Path) -> None:

@@ -201,6 +201,33 @@ def test_locations_in_included_files_count():
 
 
 @pytest.mark.parametrize(
+    ("pattern", "taken"),
+    [
+        ("extra/*", ["/etc/nginx/extra/a.conf"]),
+        ("extra/.*", ["/etc/nginx/extra/.old.conf"]),
+        ("/etc/nginx/extra/*.conf", ["/etc/nginx/extra/a.conf"]),
+        ("extra/../y.conf", ["/etc/nginx/y.conf"]),
+        ("./extra//a.conf", ["/etc/nginx/extra/a.conf"]),
+        ("*/a.conf", ["/etc/nginx/extra/a.conf"]),
+        ("*.conf", ["/etc/nginx/y.conf"]),
+        ("[.e]xtra/a.conf", ["/etc/nginx/extra/a.conf"]),
+    ],
+)
+def test_an_include_takes_what_glob_takes(pattern, taken):
+    files = ["/etc/nginx/extra/.old.conf", "/etc/nginx/extra/a.conf", "/etc/nginx/y.conf", "/etc/nginx/.hidden/a.conf"]
+    assert http_conf.included(pattern, files) == taken
+
+
+def test_a_file_that_would_take_all_the_memory_is_refused():
+    large = "# " + "x" * 1000 + "\n"
+    with pytest.raises(http_conf.HttpConfError, match=r"http\.conf is larger than 4 MiB"):
+        http_conf.apply(STOCK + large * 4300)
+    with pytest.raises(http_conf.HttpConfError, match=r"big\.conf is larger than 4 MiB"):
+        http_conf.apply(STOCK + "include big.conf;\n", includes={"/etc/nginx/big.conf": large * 4300})
+    assert http_conf.apply(STOCK + large * 3000).changed
+
+
+@pytest.mark.parametrize(
     "damage",
     [
         lambda text: text.replace("# END selfhosted.coolify websocket routes\n", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import itertools
 import json
@@ -622,3 +623,28 @@ def test_a_pass_that_meets_another_one_is_made_again(world, monkeypatch, capsys,
     assert world.package.agent.once(world.settings, check=check) == (1 if check else 0)
     assert len(made) == passes
     assert kind in capsys.readouterr().out
+
+
+def test_a_full_disk_is_said_once_and_is_no_end(package, tmp_path, monkeypatch, capsys):
+    report = package.report.Report(str(tmp_path))
+    outcome = package.healing.Outcome(package.healing.CURRENT, "nginx answers")
+    monkeypatch.setattr(os, "replace", full_disk)
+    for _pass in range(3):
+        report.passed("c" * 64, "started", outcome, 0.1)
+    assert capsys.readouterr().err.count("the state cannot be written: No space left on device") == 1
+    monkeypatch.undo()
+    report.passed("c" * 64, "started", outcome, 0.1)
+    assert json.loads((tmp_path / "state.json").read_text())["last_check"]["outcome"] == "current"
+
+
+def test_a_full_disk_for_the_metrics_is_no_end_either(package, tmp_path, monkeypatch, capsys):
+    report = package.report.Report(str(tmp_path), metrics=True)
+    monkeypatch.setattr(os, "pwrite", full_disk)
+    report.passed("c" * 64, "started", package.healing.Outcome(package.healing.CURRENT, "nginx answers"), 0.1)
+    report.stopping()
+    assert capsys.readouterr().err.count("the metrics cannot be written: No space left on device") >= 1
+    assert json.loads((tmp_path / "state.json").read_text())["last_check"]["outcome"] == "current"
+
+
+def full_disk(*_arguments, **_options):
+    raise OSError(errno.ENOSPC, "No space left on device")
