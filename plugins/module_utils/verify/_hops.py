@@ -41,7 +41,10 @@ def result(
     rows = _states.Rows(host, plan["ports"]["http"], (plan["served"] or {}).get("host", ""))
     _states.add(rows, plan, info, traefik_document)
     for look in looks:
-        if "results" not in look:
+        if "results" not in look and look["item"] == "host":
+            # Without it nothing is proved, however right the files are.
+            rows.bad("CWT-101" if look.get("unreachable") else "CWT-103", "", "not looked", _states.first_line(look.get("msg")))
+        elif "results" not in look:
             rows.not_looked("CWT-104", look["item"], reason=_states.first_line(look.get("msg")))
         for seen in look.get("results", []):
             rows.looked(look["item"], seen)

@@ -355,6 +355,8 @@ def test_machine_that_cannot_be_looked_from_is_a_row() -> None:
         # Field case V4: Ansible comes in by the tailnet, or from the host itself.
         ({"tailnet": ["peer"], "outside": ["o"]}, ["100.64.0.2", "2001:db8::7"], [("CWT-612", "outside")]),
         ({"tailnet": ["peer"], "outside": ["o"]}, ["10.4.0.9"], [("CWT-612", "outside")]),
+        ({"tailnet": ["peer"], "outside": ["o"]}, ["192.168.1.15", "fd00::7", "169.254.1.1"], [("CWT-612", "outside")]),
+        ({"tailnet": ["peer"], "outside": ["o"], "addresses_given": True}, ["192.168.1.15"], []),
         ({"tailnet": ["peer"], "outside": ["o"]}, ["vps.tail1234.ts.net"], [("CWT-612", "outside")]),
         ({"tailnet": ["peer"], "outside": ["o"]}, ["localhost", "127.0.0.1", "::1"], [("CWT-612", "outside")]),
         ({"tailnet": ["peer"], "outside": ["o"], "addresses_given": True}, ["2001:db8::7"], []),
@@ -707,3 +709,27 @@ def test_every_machine_that_something_is_promised_to_looks() -> None:
     assert dict(_targets.looks(plan, info, ["peer"], control=False)["unlooked"])["CWT-833"] == "control"
     promised_nothing = dict(plan, sides=[], domain=None, firewall=dict(plan["firewall"], wanted=False))
     assert _targets.looks(promised_nothing, info, ["peer"], ["one"])["views"] == []
+
+
+@pytest.mark.parametrize(
+    ("look", "identifier"),
+    [
+        ({"unreachable": True, "msg": "ssh: connection reset"}, "CWT-101"),
+        ({"failed": True, "msg": "deadline is 0.0. Set it to some seconds."}, "CWT-103"),
+    ],
+)
+def test_a_host_whose_own_handshakes_are_missing_is_no_green_one(look: Info, identifier: str) -> None:
+    info, plan = host("treated")
+    found = _hops.result(HOST, plan, info, [{"item": "host", **look}], plan["traefik"]["document"])
+    assert not found["ok"]
+    (row,) = [row for row in found["rows"] if row["id"]]
+    assert (row["id"], row["ok"]) == (identifier, False)
+    assert look["msg"] in row["cause"]
+
+
+def test_a_private_address_is_not_asked_from_outside_unless_the_user_says_so() -> None:
+    info, plan = host("treated")
+    for given in (False, True):
+        looks = _targets.looks(plan, info, outside=["o"], addresses=["10.0.0.5"], addresses_given=given)
+        asked = [target for view in looks["views"] for target in view["targets"] if "10.0.0.5" in target["url"]]
+        assert bool(asked) is given
