@@ -141,7 +141,6 @@ by_hand:
 import base64
 import hashlib
 import os
-import re
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
@@ -149,9 +148,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.selfhosted.coolify.plugins.module_utils.engine import _client
 from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _inplace_file, _kept, _trouble
 from ansible_collections.selfhosted.coolify.plugins.module_utils.tunnel import _ingress, _judge
-
-# cloudflared takes its token from this file too, and a diff ends up in logs.
-_SECRET_LINE = re.compile(r"(?im)^([ \t]*[\w-]*(?:token|secret|password)[\w-]*[ \t]*:).*$")
 
 
 def main() -> None:
@@ -209,7 +205,7 @@ def _ensure(module: AnsibleModule, file: _inplace_file.InPlaceFile) -> None:
     before = found.decode("utf-8", "surrogateescape")
     after = _ingress.spliced(_ingress.strip(before), module.params["splices"] or [])
     if after != before:
-        if present:
+        if present and not module.check_mode:
             _judged(module, after)
         if not module.check_mode:
             file.recover()
@@ -245,7 +241,7 @@ def _ran(module: AnsibleModule, argv: list[str]) -> tuple[int, str]:
 
 def _shown(text: str) -> str:
     readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return _SECRET_LINE.sub(r"\1 (hidden)", readable)
+    return _ingress.shown(readable)
 
 
 if __name__ == "__main__":

@@ -23,12 +23,13 @@ _ACCOUNT = re.compile(r"[0-9a-f]{32}")
 _TUNNEL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TOKEN_IN_FILE = re.compile(r"""(?m)^["']?token["']?[ \t]*:[ \t]*["']?(?P<token>[\w+/=-]+)""")
 _ENGINES = ("docker", "podman", "nerdctl", "docker-compose", "podman-compose")
-#: Flags without a value; every other one takes the next word.
+#: Flags without a value; every other one takes the next word, unless that is a flag itself.
 _SWITCHES = frozenset(
     (
         "V",
         "bastion",
         "compression",
+        "disable-path-normalization",
         "force",
         "h",
         "hello-world",
@@ -43,6 +44,7 @@ _SWITCHES = frozenset(
         "pq",
         "proxy-dns",
         "proxy-no-happy-eyeballs",
+        "quic-disable-pmtu-discovery",
         "socks5",
         "ui",
         "v",
@@ -182,7 +184,7 @@ def _parsed(words: t.Sequence[str]) -> tuple[dict[str, str], list[str]]:
             said.append(word)
             continue
         name, equals, value = word.lstrip("-").partition("=")
-        if not equals and name not in _SWITCHES and left:
+        if not equals and name not in _SWITCHES and left and not left[0].startswith("-"):
             value = left.pop(0)
         flags[name] = value
     return flags, said

@@ -43,6 +43,14 @@ _LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|::1")
 _CONTAINERS = ("coolify", "coolify-proxy", "coolify-realtime")
 
 
+_RULE_LINE = re.compile(
+    r"""[ \t]*(?:-[ \t]+)?(?P<quote>["']?)(?:hostname|path|service)(?P=quote)[ \t]*:[ \t]+\S.*|[ \t]*-[ \t]*|ingress:[ \t]*"""
+)
+_USER = re.compile(r"//[^/\s@]*@")
+_COMMENT = re.compile(r"[ \t]+#.*")
+_NOT_SHOWN = "(not shown)"
+
+
 class IngressError(ValueError):
     """The list cannot be read. The message says where and what to do."""
 
@@ -60,6 +68,20 @@ def strip(text: str) -> str:
     if text.count(BEGIN) != text.count(END):
         raise IngressError(f"there is not one {END!r} for each {BEGIN!r}; delete the rules between and both lines by hand")
     return _NARROWED_LINE.sub(r"\1\3\2\4", _BLOCK.sub("", text))
+
+
+def shown(text: str) -> str:
+    """The rules in a file's text, line by line, for a diff that ends up in logs; a file of cloudflared's may hold secrets too."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        found = _RULE_LINE.fullmatch(line)
+        if line.strip() in (BEGIN, END) or NARROWED in line:
+            lines.append(_USER.sub("//(hidden)@", line))
+        elif found:
+            lines.append(_USER.sub("//(hidden)@", _COMMENT.sub("", line)))
+        elif lines[-1:] != [_NOT_SHOWN]:
+            lines.append(_NOT_SHOWN)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def spliced(text: str, splices: t.Iterable[t.Sequence[t.Any]]) -> str:

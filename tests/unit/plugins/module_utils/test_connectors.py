@@ -100,6 +100,8 @@ def planned(tunnel: dict[str, Any], state: str = "present") -> dict[str, Any]:
     "files",
     [
         {"etc/systemd/system/cloudflared.service": unit(f"/usr/bin/cloudflared --no-autoupdate tunnel run --token {TOKEN}")},
+        {"etc/systemd/system/cloudflared.service": unit(f"/cloudflared tunnel --disable-path-normalization run --token {TOKEN}")},
+        {"etc/systemd/system/cloudflared.service": unit(f"/bin/cloudflared tunnel --a-switch-to-come --token {TOKEN} run")},
         {"etc/systemd/system/mine.service": unit("/usr/bin/cloudflared tunnel run", f"Environment='TUNNEL_TOKEN={TOKEN}'\n")},
         {
             "etc/systemd/system/mine.service": unit(

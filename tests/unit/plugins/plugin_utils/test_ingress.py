@@ -312,3 +312,31 @@ def test_any_list_ends_with_both_paths_routed_and_every_other_answer_as_before(s
 def test_a_broken_file_of_traefik_s_is_named_and_a_strange_one_is_not(text, error):
     found = yaml_text.problem(text)
     assert found is None if error is None else error in str(found)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "token: sesame\n", '"token": sesame\n', "credentials-contents: eyJzZXNhbWU=sesame\n", "token: >\n  sesame\n  sesame\n",
+        "tunnel: a\n# the token is sesame\n", "warp-routing: {private: sesame}\n", "ingress-token: |\n  sesame\n",
+        "originRequest:\n  caPool: /sesame\n",
+    ],
+)  # fmt: skip
+def test_a_diff_shows_rules_and_no_secret(secret):
+    rules = (
+        "ingress:\n- hostname: c.example.com # sesame\n  service: http://user:sesame@localhost:8000\n"
+        "  originRequest:\n    access: {required: true, audTag: [sesame]}\n- service: http_status:404\n"
+    )
+    for text in (secret + rules, rules + secret):
+        shown = _ingress.shown(text)
+        assert "sesame" not in shown
+        assert "- hostname: c.example.com\n  service: http://(hidden)@localhost:8000\n" in shown
+        assert "- service: http_status:404\n" in shown
+
+
+def test_a_diff_shows_what_is_ours():
+    text = f"ingress:\n- hostname: {HOST}\n  service: http://localhost:8000\n- service: http_status:404\n"
+    after = tunnel_list.edit(text, [HOST], WANTED).text
+    new = set(_ingress.shown(after).splitlines()) - set(_ingress.shown(text).splitlines())
+    assert {line.strip() for line in new} >= {_ingress.BEGIN, _ingress.END}
+    assert any("/terminal/ws" in line for line in new)
