@@ -22,6 +22,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         options = dict(self._task.args)
+        for name in ("extra_hostnames", "rules"):
+            if isinstance(options.get(name), (str, dict)):
+                return {**result, "failed": True, "msg": f"{name} is {options[name]!r}, and has to be a list"}
         answer = self._execute_module(module_args=options, task_vars=task_vars)
         hostnames = [options["hostname"], *(options.get("extra_hostnames") or [])] if options.get("hostname") else []
         known: dict[str, t.Any] = {"swallowed": [], "by_hand": ""}

@@ -14,6 +14,8 @@ import json
 import os
 import socket
 import struct
+import threading
+import time
 import typing as t
 
 # Ranges that Tailscale gives addresses from (fact 22).
@@ -102,6 +104,15 @@ def fetch_served(path: str, timeout: float) -> list[dict[str, t.Any]] | None:
 
 
 def _ask(path: str, question: str, timeout: float) -> dict[str, t.Any] | None:
+    """The answer as far as it is a JSON object and there in time, however slowly its parts come."""
+    found: list[dict[str, t.Any] | None] = []
+    asking = threading.Thread(target=lambda: found.append(_answer(path, question, timeout)), daemon=True)
+    asking.start()
+    asking.join(timeout)
+    return found[0] if found else None
+
+
+def _answer(path: str, question: str, timeout: float) -> dict[str, t.Any] | None:
     connection = _SocketConnection(path, timeout)
     try:
         connection.request("GET", f"/localapi/v0/{question}")
@@ -127,6 +138,14 @@ def kernel_ipv4(interface: str) -> str | None:
     return socket.inet_ntoa(answer[20:24])
 
 
+def _own(address: str | None, status: t.Mapping[str, t.Any]) -> str | None:
+    """The kernel's address; where that is one of the link alone, which nobody is sent to, the one that tailscaled has."""
+    if address is None or not ipaddress.ip_address(address).is_link_local:
+        return address
+    given = (str(one) for one in status.get("TailscaleIPs") or ())
+    return next((one for one in given if ":" not in one), None)
+
+
 def _read(path: str) -> str | None:
     try:
         with open(path, encoding="ascii", errors="replace") as handle:
@@ -145,6 +164,7 @@ def discover(
     ``installed`` stays true through an outage of the daemon: its socket or its state file is enough.
     """
     flags = _read(os.path.join("/sys/class/net", interface, "flags"))
+    end = time.monotonic() + _TIMEOUT
     status = fetch_status(socket_path, _TIMEOUT)
     present = flags is not None
     facts: dict[str, t.Any] = {
@@ -152,9 +172,9 @@ def discover(
         "installed": present or status is not None or os.path.exists(socket_path) or os.path.exists(state_file),
         "present": present,
         "up": present and bool(int((flags or "0").strip(), 16) & _IFF_UP),
-        "ipv4": kernel_ipv4(interface) if present else None,
+        "ipv4": _own(kernel_ipv4(interface) if present else None, status or {}),
         "ipv6": ipv6_from_proc(_read("/proc/net/if_inet6") or "", interface) if present else None,
     }
     facts.update(status_facts(status or {}))
-    facts["served"] = None if status is None else fetch_served(socket_path, _TIMEOUT)
+    facts["served"] = None if status is None else fetch_served(socket_path, max(end - time.monotonic(), 0.1))
     return facts

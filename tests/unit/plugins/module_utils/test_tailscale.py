@@ -195,3 +195,45 @@ def test_a_state_file_is_enough_to_be_installed(tmp_path: object) -> None:
     facts = _tailscale.discover("tailscale-not", f"{tmp_path}/no.sock", state)
     assert facts["installed"]
     assert not facts["present"]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "status", "own"),
+    [
+        ("100.64.0.7", STATUS, "100.64.0.7"),
+        ("169.254.7.7", STATUS, "100.64.0.1"),
+        ("169.254.7.7", {}, None),
+        ("169.254.7.7", {"TailscaleIPs": ["fd7a:115c:a1e0::1"]}, None),
+        ("10.8.0.3", STATUS, "10.8.0.3"),
+        (None, STATUS, None),
+    ],
+)
+def test_an_address_of_the_link_alone_is_nobody_s(kernel, status, own):
+    assert _tailscale._own(kernel, status) == own
+
+
+def test_a_daemon_that_drips_keeps_the_look_no_longer_than_one_that_is_silent(monkeypatch):
+    monkeypatch.setattr(_tailscale, "_TIMEOUT", 0.5)
+    stop = threading.Event()
+    with tempfile.TemporaryDirectory() as folder:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(f"{folder}/sock")
+        listener.listen(5)
+
+        def drip() -> None:
+            connection, _peer = listener.accept()
+            for byte in answer(json.dumps(STATUS).encode()) * 99:
+                if stop.wait(0.1):
+                    return
+                connection.sendall(bytes([byte]))
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        facts = _tailscale.discover("lo", f"{folder}/sock", "/nowhere")
+        # The first answer has not come whole: the second question was never asked.
+        assert facts["backend_state"] is None
+        assert facts["served"] is None
+        assert thread.is_alive()
+        stop.set()
+        thread.join()
+        listener.close()

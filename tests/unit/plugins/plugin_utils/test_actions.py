@@ -114,3 +114,11 @@ def test_what_traefik_cannot_read_is_not_sent_and_a_neighbour_is_named_without_i
     assert "cannot read /n: " in result["warnings"][0]
     assert result["warnings"][1].endswith("cannot read /lost: No such file or directory")
     assert "sesame" not in json.dumps(result)
+
+
+@pytest.mark.parametrize(("name", "given"), [("extra_hostnames", "b.io"), ("rules", {"path": "/app/"})])
+def test_a_text_where_a_list_belongs_is_refused_before_the_host_is_asked(name, given, monkeypatch):
+    host = Host(LIST)
+    result = run(tunnel_ingress, {"hostname": "c.example.com", "rules": [], name: given}, host, monkeypatch)
+    assert (result["failed"], host.asked) == (True, [])
+    assert result["msg"] == f"{name} is {given!r}, and has to be a list"
