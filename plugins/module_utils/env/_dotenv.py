@@ -282,14 +282,29 @@ def _append(body: str, line: str, eol: str) -> tuple[str, str]:
     return body + line + eol, line + eol
 
 
+def check(data: bytes, keys: t.Iterable[str]) -> None:
+    """Refuses a file in which the readers find these keys at different places. Raises DotenvError."""
+    _places(decode(data), keys)
+
+
 def _agree(text: str, changes: t.Mapping[str, str | None]) -> None:
-    """Refuses a text in which the readers find the managed keys at different places."""
+    for key, everywhere in _places(text, changes).items():
+        if len(everywhere) != (changes[key] is not None):
+            raise DotenvError(f"{key} would not be read after it is written; close every quote in the file")
+        for start, line in everywhere:
+            if "\r" in text[start:].partition("\n")[0].rstrip("\r"):
+                raise DotenvError(_BARE_RETURN.format(line=line))
+
+
+def _places(text: str, keys: t.Iterable[str]) -> dict[str, set[tuple[int, int]]]:
+    """Where all readers find each key: offset and number of the line. Raises DotenvError where they do not agree."""
     readers: dict[str, list[tuple[str, int, int]]] = {
         "Laravel": [(s.name, s.start, s.line) for s in statements(text) if s.name is not None],
         "Docker Compose": list(_compose_keys(text)),
         "Coolify's upgrade.sh": list(_line_keys(text)),
     }
-    for key, value in changes.items():
+    agreed = {}
+    for key in keys:
         places = {reader: [place[1:] for place in found if place[0] == key] for reader, found in readers.items()}
         everywhere = set(places["Laravel"]).intersection(*places.values())
         odd = [(place[1], reader) for reader, found in places.items() for place in found if place not in everywhere]
@@ -299,11 +314,8 @@ def _agree(text: str, changes: t.Mapping[str, str | None]) -> None:
                 f"line {line}: {reader} finds {key} where not every reader of the file does; give each variable one "
                 "line of its own, and close every quote"
             )
-        if len(everywhere) != (value is not None):
-            raise DotenvError(f"{key} would not be read after it is written; close every quote in the file")
-        for start, line in everywhere:
-            if "\r" in text[start:].partition("\n")[0].rstrip("\r"):
-                raise DotenvError(_BARE_RETURN.format(line=line))
+        agreed[key] = everywhere
+    return agreed
 
 
 def _line_keys(text: str) -> t.Iterator[tuple[str, int, int]]:

@@ -26,15 +26,36 @@ class EnvMemory:
         """Keeps what to go back to, before `before` is overwritten with `after`. Raises DotenvError."""
         # What was ours stays ours, also a key that is as it was again: it may stand elsewhere.
         keys = {*self.keys(), *_dotenv.edited_keys(before, after)}
-        self._entry.remember(_outline.outline(self.original(before), keys))
+        kept = _outline.outline(self.original(before), keys)
+        values, earlier = _dotenv.values(after), self._written()
+        written = {key: [values.get(key), *earlier.get(key, ())] for key in sorted(keys)}
+        self._entry.remember({**kept, "written": {key: list(dict.fromkeys(known)) for key, known in written.items()}})
 
     def done(self) -> None:
-        self._entry.done()
+        before = self._entry.load()
+        if before is not None:
+            # From now on the file has the last values, and no earlier ones.
+            before["written"] = {key: known[:1] for key, known in (before.get("written") or {}).items()}
+            self._entry.done(before)
 
     def original(self, current: bytes) -> bytes:
         """`current` without any edit of ours, and with all that others changed since. Raises DotenvError."""
         before = self._before()
-        return current if before is None else _outline.put_back(current, before)
+        if before is None:
+            return current
+        _dotenv.check(current, before["keys"])
+        values, first = _dotenv.values(current), _outline.values(before)
+        theirs = {
+            key for key, known in self._written().items() if values.get(key) not in (*known, first.get(key))
+        }
+        return _outline.put_back(current, _outline.without(before, theirs))
+
+    def _written(self) -> dict[str, list[str | None]]:
+        """The value that we gave each key, None for none, and until that is done those before it.
+
+        What has another one by now is somebody's own.
+        """
+        return t.cast("dict[str, list[str | None]]", (self._entry.load() or {}).get("written") or {})
 
     def keys(self) -> list[str]:
         """The keys that we wrote, or were about to write where a run was cut: they are ours, and no others."""

@@ -31,6 +31,17 @@ def outline(data: bytes, keys: t.Collection[str]) -> Outline:
     return {"keys": sorted(keys), "lines": lines, "ends": not lines or text.endswith(("\n", "\r"))}
 
 
+def values(before: Outline) -> dict[str, str]:
+    """What the outline's keys were. Raises DotenvError."""
+    return _dotenv.values(_dotenv.encode("\n".join(line[1] for line in before["lines"] if isinstance(line, list))))
+
+
+def without(before: Outline, keys: t.Collection[str]) -> Outline:
+    """The outline as if these keys were none of its own."""
+    lines = [line[0] if isinstance(line, list) and line[0] in keys else line for line in before["lines"]]
+    return {"keys": [key for key in before["keys"] if key not in keys], "lines": lines, "ends": before["ends"]}
+
+
 def put_back(data: bytes, before: Outline) -> bytes:
     """`data` with the lines of the outline's keys as they were in the file that it was made of.
 

@@ -58,9 +58,13 @@ class Entry:
         """Another change begins, the way back for one. Raises OSError and KeptError."""
         self._turn("writing")
 
-    def done(self) -> None:
-        """The change is made. Raises OSError and KeptError."""
-        self._turn("written")
+    def done(self, before: t.Mapping[str, t.Any] | None = None) -> None:
+        """The change is made; `before` is what is kept from now on, if that is less. Raises OSError and KeptError."""
+        content = self._content()
+        if content is not None:
+            made = {**content, "state": "written", "before": content["before"] if before is None else before}
+            if made != content:
+                self._save(made)
 
     def forget(self) -> None:
         """All is given back. Raises OSError."""

@@ -69,9 +69,34 @@ def test_gives_back_the_values_after_the_file_was_rewritten(memory, style, again
     assert sorted(filter(None, original.split(b"\n"))) == sorted(filter(None, style(INSTALLED).split(b"\n")))
 
 
-def test_gives_back_what_somebody_overwrote(memory):
-    after = edited(memory, INSTALLED, DOMAIN).replace(b"PUSHER_HOST=c.example.com", b"PUSHER_HOST=tried")
-    assert _dotenv.values(memory.original(after)) == _dotenv.values(INSTALLED)
+@pytest.mark.parametrize(
+    ("theirs", "kept"),
+    [
+        (lambda data: data.replace(b"PUSHER_SCHEME=https", b"PUSHER_SCHEME=http"), {"PUSHER_SCHEME": "http"}),
+        (lambda data: data.replace(b"PUSHER_HOST=c.example.com", b"PUSHER_HOST=tried"), {"PUSHER_HOST": "tried"}),
+        (lambda data: data + b"PUSHER_BACKEND_HOST=mine\n", {"PUSHER_BACKEND_HOST": "mine"}),
+    ],
+)
+def test_keeps_what_somebody_made_of_our_values(memory, theirs, kept):
+    before = edited(memory, INSTALLED, TAILNET)
+    memory.done()
+    after = edited(memory, before, DOMAIN)
+    memory.done()
+    after = theirs(after)
+    assert _dotenv.values(memory.original(after)) == {**_dotenv.values(INSTALLED), **kept}
+    # Also where a further run of ours came upon it, and wrote its own again.
+    assert _dotenv.values(memory.original(edited(memory, after, DOMAIN))) == {**_dotenv.values(INSTALLED), **kept}
+
+
+def test_a_file_that_its_readers_do_not_agree_on_is_not_given_back(memory):
+    """A quoted value over two lines lost its second one: what follows is part of it for one reader, and not for another."""
+    data = b'# it ends here"\n' + INSTALLED + b'MOTD="it begins here\n# it ends here"\n'
+    after = edited(memory, data, DOMAIN)
+    dropped = after.replace(b'begins here\n# it ends here"\n', b"begins here\n")
+    moved = dropped.replace(b'MOTD="it begins here\n', b"").replace(b"PUSHER_HOST", b'MOTD="it begins here\nPUSHER_HOST')
+    with pytest.raises(_dotenv.DotenvError, match=r"line \d+: "):
+        memory.original(moved)
+    assert memory.original(after) == data
 
 
 def test_a_run_that_was_cut_before_it_wrote_is_no_harm(memory):
