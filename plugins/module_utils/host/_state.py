@@ -128,8 +128,11 @@ def proxy(inspected: Json | None) -> dict[str, t.Any]:
 
 # -- the instance's domain ---------------------------------------------------------------------------------------------
 
-_TRAEFIK_RULE = re.compile(r"""^\s*rule:\s*["']?Host\(`(?P<host>[^`]+)`\)["']?\s*$""", re.MULTILINE)
-_TRAEFIK_HTTPS_ROUTER = re.compile(r"^\s*coolify-https\s*:\s*$", re.MULTILINE)
+# Coolify's own routers for the page, each with what is indented below it.
+_TRAEFIK_ROUTER = re.compile(
+    r"""(?m)^(?P<indent>[ ]*)["']?coolify-(?P<scheme>https?)["']?[ ]*:(?P<body>.*(?:\r?\n(?:(?P=indent)[ ]+.*|[ ]*))*)"""
+)
+_TRAEFIK_HOST = re.compile(r"""\brule["']?:.*?Host\(\s*`(?P<host>[^`]+)`""")
 _CADDY_ADDRESS = re.compile(r"(?:(?P<scheme>https?)://)?(?P<host>[A-Za-z0-9_*][A-Za-z0-9_.*-]*)(?::\d+)?/?")
 
 
@@ -145,13 +148,14 @@ def _named(host: str) -> bool:
 def domain_of_traefik(text: str, source: str) -> dict[str, str] | None:
     """Return the instance's domain from Coolify's own ``coolify.yaml`` (facts 12, 28).
 
-    Coolify writes that file with one rule that is nothing but the host; the scheme is https where it wrote its https
-    router. Read by lines, since the host need not have a YAML reader.
+    It is the first name in the rule of the router that Coolify names `coolify-https`, or else `coolify-http`. Read by lines,
+    since the host need not have a YAML reader.
     """
-    match = _TRAEFIK_RULE.search(text)
+    bodies = {match["scheme"]: match["body"] for match in _TRAEFIK_ROUTER.finditer(text)}
+    scheme = "https" if "https" in bodies else "http"
+    match = _TRAEFIK_HOST.search(bodies.get(scheme, ""))
     if match is None or not _named(match["host"]):
         return None
-    scheme = "https" if _TRAEFIK_HTTPS_ROUTER.search(text) else "http"
     return {"host": match["host"].lower(), "scheme": scheme, "source": source}
 
 

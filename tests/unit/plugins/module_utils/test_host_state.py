@@ -242,6 +242,9 @@ def test_no_proxy() -> None:
     assert _state.proxy(None)["kind"] == "none"
 
 
+DASHBOARD = "    dashboard:\n      rule: Host(`traefik.example.com`)\n      service: api@internal\n"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -253,6 +256,14 @@ def test_no_proxy() -> None:
         ("", None),
         ("http: {}\n", None),
         ("\x00\xff", None),
+        # Somebody's own router first, or alone; a second name; another order, quotes, and keys in one line.
+        (COOLIFY_YAML_HTTPS.replace("  routers:\n", f"  routers:\n{DASHBOARD}"), ("coolify.example.com", "https")),
+        (f"http:\n  routers:\n{DASHBOARD}", None),
+        ("    coolify-http:\n      rule: Host(`a.example.com`) || Host(`b.example.com`)\n", ("a.example.com", "http")),
+        ("    coolify-http:\n      rule: 'Host(`a.example.com`) && ClientIP(`10.0.0.0/8`)'\n", ("a.example.com", "http")),
+        ("  'coolify-https':\n\n    rule: \"Host(`a.example.com`)\"\n    tls: {}\n", ("a.example.com", "https")),
+        ("  coolify-http: {rule: Host(`a.example.com`), service: coolify}\n", ("a.example.com", "http")),
+        ("  coolify-http:\n    service: coolify\n  other:\n    rule: Host(`other.example.com`)\n", None),
     ],
 )
 def test_domain_by_traefiks_file(text: str, expected: tuple[str, str] | None) -> None:
