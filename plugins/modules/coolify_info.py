@@ -68,7 +68,10 @@ docker:
     reachable: {type: bool, description: Whether the engine answered.}
     version: {type: str, description: "The engine's version, or null.", sample: 26.1.5}
     error: {type: str, description: "Why it did not answer, or was not asked, or null."}
-    service: {type: bool, description: Whether the host has it as C(docker.service).}
+    cgroup:
+      description: The control group of C(docker.service), or null where that does not run.
+      type: str
+      sample: /system.slice/docker.service
 layout:
   description:
     - V(bundled) where the realtime and the terminal server run inside the container C(coolify), as since Coolify 4.4.

@@ -114,6 +114,21 @@ def test_docker_away_is_waited_for(coolify):
     coolify.wait("both routes are served", lambda: served(coolify), 60)
 
 
+def test_an_engine_that_was_stopped_stays_stopped(coolify):
+    """While docker.socket is up, whoever connects starts it again: a copy of its files would be none of a stopped engine."""
+    agent = coolify.agent_pid()
+    coolify.shell("systemctl stop docker.service && systemctl is-active docker.socket")
+    coolify.wait("the agent says so", lambda: not coolify.state()["connected"], 20)
+    for command in ("sleep 12", f"systemctl restart {UNIT}", "! /data/coolify/nginx-config/apply-websocket.sh", "sleep 5"):
+        coolify.shell(command)
+        assert coolify.attempt("systemctl is-active docker.service")[1].strip() == "inactive", command
+    assert "it is stopped" in coolify.state()["status"]
+    coolify.shell("systemctl start docker.service")
+    coolify.wait("the agent is connected", lambda: coolify.state()["connected"], 20)
+    coolify.wait("both routes are served", lambda: served(coolify), 60)
+    assert coolify.agent_pid() != agent
+
+
 def test_docker_stands_still_for_half_a_minute(coolify):
     agent = coolify.agent_pid()
     coolify.remove_coolify()

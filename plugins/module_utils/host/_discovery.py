@@ -153,7 +153,7 @@ class Discovery:
 
     def _containers(self, units: t.Mapping[str, Json]) -> tuple[Json, dict[str, t.Mapping[str, t.Any]]]:
         service = units.get(DOCKER_UNIT) or {}
-        docker: Json = {"reachable": False, "version": None, "error": None, "service": bool(service.get("installed"))}
+        docker: Json = {"reachable": False, "version": None, "error": None, "cgroup": service.get("cgroup")}
         if self._engine.socket == os.devnull:
             return {**docker, "error": f"{DOCKER_UNIT} is stopped; to ask it would start it"}, {}
         try:
@@ -252,7 +252,7 @@ class Discovery:
 
     def _units(self, others: t.Sequence[str]) -> dict[str, dict[str, t.Any]]:
         _status, output, _error = self._run(
-            ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", SELF_HEAL_UNIT, _host.UNIT,
+            ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState,ControlGroup", SELF_HEAL_UNIT, _host.UNIT,
              DOCKER_UNIT, _state.DOCKER_SOCKET_UNIT, *others]
         )
         return _state.systemd_units(output)

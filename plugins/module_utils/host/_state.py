@@ -215,6 +215,7 @@ def systemd_units(text: str) -> dict[str, dict[str, t.Any]]:
             units[values["Id"]] = {
                 "installed": values.get("LoadState") == "loaded",
                 "active_state": values.get("ActiveState") or None,
+                "cgroup": values.get("ControlGroup") or None,
                 "enabled": file_state in ("enabled", "enabled-runtime", "static") if file_state else None,
             }
     return units

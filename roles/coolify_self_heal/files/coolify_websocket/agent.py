@@ -44,6 +44,8 @@ _RETRY_FIRST, _RETRY_FACTOR, _RETRY_MOST, _RETRY_LIMIT = 0.2, 1.6, 10.0, 40
 # By this look, 14 seconds after the first one, a start-up has rendered what it renders.
 _LATE = 8
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.2, 5.0
+# Where systemd keeps its control groups: by version 2, by both, by version 1.
+_CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd")
 _UNPROVED_DEATHS = 2
 
 # Exit statuses of a container that was told to stop.
@@ -85,6 +87,9 @@ class Agent:
         cause = "start of the service"
         while True:
             try:
+                if is_stopped(self._settings):
+                    # To connect would start it again, where systemd listens in its place.
+                    raise _client.EngineUnavailable("it is stopped")
                 self.follow(cause)
             except (_client.EngineError, LookupError, TypeError, ValueError, AttributeError) as error:
                 # The last four: what answers has the form of no engine that is known, and will not be better at once.
@@ -262,6 +267,13 @@ class Agent:
         return max(0.0, min(soonest - time.monotonic(), self._heartbeat))
 
 
+def is_stopped(settings: Settings) -> bool:
+    """Whether the engine's unit is not there; False where that cannot be told."""
+    group = settings.docker_cgroup
+    slices = [mount for mount in _CGROUPS if os.path.isdir(mount + os.path.dirname(group))] if group else []
+    return bool(slices) and not any(os.path.isdir(mount + group) for mount in slices)
+
+
 def serve(settings: Settings) -> int:
     """The service. Ends with 0 when it is told to."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
@@ -278,6 +290,8 @@ def once(settings: Settings, check: bool) -> int:
     engine = _client.Engine(settings.docker_socket, _TIMEOUT)
     for _attempt in range(_ONCE_ATTEMPTS):
         try:
+            if is_stopped(settings):
+                raise _client.EngineUnavailable("Docker is stopped")
             outcome = healing.heal(engine, settings, settings.container, check)
         except _client.EngineError as error:
             outcome = healing.Outcome(healing.REFUSED, str(error))

@@ -10,13 +10,17 @@ from .nginx import _http_conf, _routes
 
 
 class Settings(t.NamedTuple):
-    """`nginx` is what the user sets of the routes; `metrics` whether standard output is the metrics' file."""
+    """`nginx` is what the user sets of the routes; `metrics` whether standard output is the metrics' file.
+
+    `docker_cgroup` is the control group of the engine's unit while that runs, empty where it is no unit of systemd's.
+    """
 
     container: str
     nginx: _routes.Settings
     docker_socket: str
     path: str = _http_conf.PATH
     metrics: bool = False
+    docker_cgroup: str = ""
 
 
 def load(path: str) -> Settings:

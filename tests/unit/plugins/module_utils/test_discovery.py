@@ -134,8 +134,8 @@ class System:
         self.ran.append(argv[0])
         if argv[0] == "systemctl":
             states = {"coolify-websocket.service": "active", **self.states}
-            words = "Id={}\nLoadState=loaded\nActiveState={}\nUnitFileState=enabled\n"
-            return 0, "\n".join(words.format(*one) for one in states.items()), ""
+            words = "Id={}\nLoadState=loaded\nActiveState={}\nUnitFileState=enabled\nControlGroup=/system.slice/{}\n"
+            return 0, "\n".join(words.format(*one, one[0]) for one in states.items()), ""
         if list(argv) == ["nft", "--version"]:
             return 0, "nftables v1.1.3 (Commodore Bullmoose #4)\n", ""
         if self.table is not None:
@@ -186,7 +186,7 @@ def test_a_recorded_host_has_no_fact_that_is_gone(root: Path, name: str) -> None
 
 def test_an_untreated_host(root: Path) -> None:
     found = facts(root)
-    assert found["docker"] == {"reachable": True, "version": "26.1.5", "error": None, "service": True}
+    assert found["docker"] == {"reachable": True, "version": "26.1.5", "error": None, "cgroup": "/system.slice/docker.service"}
     assert found["coolify"]["version"] == "4.3.0"
     assert found["ports"] == {"app": 6001, "terminal": 6002, "http": 8000}
     assert found["proxy"]["kind"] == "traefik"

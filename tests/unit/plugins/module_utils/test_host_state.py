@@ -302,12 +302,16 @@ def test_units_by_systemctl_show() -> None:
     # As systemd 252 prints it, in an order of its own.
     text = (
         "Id=coolify-websocket.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
-        "\n"
+        "ControlGroup=/system.slice/coolify-websocket.service\n\n"
         "Id=coolify-websocket-firewall.service\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n"
     )
     assert _state.systemd_units(text) == {
-        "coolify-websocket.service": {"installed": True, "active_state": "active", "enabled": True},
-        "coolify-websocket-firewall.service": {"installed": False, "active_state": "inactive", "enabled": None},
+        "coolify-websocket.service": {
+            "installed": True, "active_state": "active", "enabled": True, "cgroup": "/system.slice/coolify-websocket.service",
+        },
+        "coolify-websocket-firewall.service": {
+            "installed": False, "active_state": "inactive", "enabled": None, "cgroup": None,
+        },
     }
     assert _state.systemd_units("") == {}
 

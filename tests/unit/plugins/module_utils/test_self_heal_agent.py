@@ -648,3 +648,43 @@ def test_a_full_disk_for_the_metrics_is_no_end_either(package, tmp_path, monkeyp
 
 def full_disk(*_arguments, **_options):
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("there", "group", "stopped"),
+    [
+        (["a/system.slice/docker.service"], "/system.slice/docker.service", False),
+        (["a/system.slice"], "/system.slice/docker.service", True),
+        (["b/system.slice"], "/system.slice/docker.service", True),
+        (["a/system.slice", "b/system.slice/docker.service"], "/system.slice/docker.service", False),
+        # Control groups are somewhere else, or the engine is no unit: it cannot be told.
+        ([], "/system.slice/docker.service", False),
+        (["a/system.slice"], "", False),
+    ],
+)
+def test_an_engine_whose_unit_is_stopped_is_not_connected_to(world, tmp_path, monkeypatch, there, group, stopped):
+    for name in there:
+        (tmp_path / "cgroups" / name).mkdir(parents=True)
+    agent = world.package.agent
+    monkeypatch.setattr(agent, "_CGROUPS", tuple(str(tmp_path / "cgroups" / name) for name in "ab"))
+    settings = world.settings._replace(docker_cgroup=group)
+    assert agent.is_stopped(settings) is stopped
+    asked = []
+
+    class Enough(BaseException):
+        pass
+
+    def enough(_seconds):
+        raise Enough
+
+    def follow(_agent, cause):
+        asked.append(cause)
+        raise Enough
+
+    monkeypatch.setattr(agent.time, "sleep", enough)
+    monkeypatch.setattr(agent.Agent, "follow", follow)
+    with pytest.raises(Enough):
+        agent.Agent(world.engine, settings, world.report, 60.0).run()
+    assert bool(asked) is not stopped
+    if stopped:
+        assert world.state()["status"] == "waiting for Docker: it is stopped"
