@@ -108,7 +108,11 @@ def join(machine: Container, control: Container, control_address: str) -> str:
     deadline = time.monotonic() + _WITHIN
     while time.monotonic() < deadline:
         code, output = machines.attempt(machine, ["tailscale", "status", "--json"])
-        status = json.loads(output) if code == 0 else {}
+        try:
+            status = json.loads(output) if code == 0 else {}
+        except ValueError:
+            # Of an engine under load nothing may come, with exit code 0.
+            status = {}
         if status.get("BackendState") == "Running" and status.get("TailscaleIPs"):
             machines.run(machine, ["sh", "-c", f"printf %s '{tailnet}' > {_JOINED}"])
             address = str(status["TailscaleIPs"][0])
