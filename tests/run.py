@@ -30,8 +30,10 @@ BIN = ROOT / ".venv" / "bin"
 LOGS = ROOT / ".cache" / "logs"
 PYTHON = str(BIN / "python")
 LAB = [PYTHON, "molecule/shared/lab"]
-# How many of the stages with a lab go at a time. They mostly wait, for a closed port, a health check, an answer.
-LANES = int(os.environ.get("LAB_LANES") or 3)
+# Their probes and time limits want some quiet: beside each other, and nothing else.
+QUIET = ("firewall", "self-heal")
+# How many of the other stages with a lab go at a time. They mostly wait, for a closed port, a health check, an answer.
+LANES = int(os.environ.get("LAB_LANES") or 2)
 # The end-to-end tests by the lab that they share; what is named in neither list fails the run.
 E2E = {
     "e2e-hosts": ("readme", "layouts", "nginx_by_hand", "packages", "unfit_hosts"),
@@ -59,6 +61,7 @@ class Stage:
     cwd: Path = ROOT
     prepare: t.Callable[[], None] | None = None
     lab: str = ""
+    quiet: bool = False
 
 
 @dataclass
@@ -342,7 +345,7 @@ def lab_stages(every_system: bool) -> list[Stage]:
         systems = SYSTEMS if every_system else some
         environment = {**modes, "LAB_SYSTEMS": " ".join(systems), "ANSIBLE_FORCE_COLOR": "0"}
         commands = [[str(BIN / "molecule"), "test", "-s", name]]
-        stages.append(Stage(f"molecule-{name}", commands, environment=environment, lab=name))
+        stages.append(Stage(f"molecule-{name}", commands, environment=environment, lab=name, quiet=name in QUIET))
     return stages
 
 
@@ -375,17 +378,19 @@ def main() -> int:
     results: list[Outcome] = []
     labs = labs_processors()
     try:
-        # The images first, by themselves, then the labs, that wait for much of their time: for each other, and for what
-        # boots none, one at a time. The images of the older systems have time until the first lab that has one.
+        # The images first, by themselves, then the labs, that wait for a third of their time: for what boots none, one at a
+        # time. The images of the older systems have time until the first lab that has one.
         images = [stage for stage in stages if stage.name == IMAGES]
         older = [stage for stage in stages if stage.name == OLDER_IMAGES]
-        busy = [stage for stage in stages if stage.lab]
+        quiet = [stage for stage in stages if stage.quiet]
+        busy = [stage for stage in stages if stage.lab and not stage.quiet]
         others = [stage for stage in stages if not stage.lab and stage not in images + older]
         results += at_a_time(1, images)
         with ThreadPoolExecutor(1 if busy else 3) as filling, ThreadPoolExecutor(1) as aside:
             beside = filling.map(unless_cut, others)
             older_ones = aside.map(unless_cut, older)
             results += [*at_a_time(LANES, busy), *older_ones, *beside]
+        results += at_a_time(2, quiet)
     finally:
         # The labs that the stages made; one of somebody's own (the demo's) is not theirs to take down.
         prefixes = [stage.lab for stage in stages if stage.lab]
