@@ -47,6 +47,7 @@ RUNNING: set[subprocess.Popen[bytes]] = set()
 CUT = threading.Event()
 HEARTBEAT_SECONDS = 30.0
 SLOWEST = 20
+FAILURE_LINES = 12
 # What all containers of the engine have used, those that are gone included (cgroup v1 and v2, as far as there is one for all).
 LAB_PROCESSORS = (Path("/sys/fs/cgroup/cpuacct/docker/cpuacct.usage"), Path("/sys/fs/cgroup/docker/cpu.stat"))
 
@@ -179,6 +180,24 @@ def slowest_tests(names: t.Iterable[str]) -> list[tuple[float, str, str]]:
         for case in ElementTree.parse(report).getroot().iter("testcase") if report.exists() else ():
             found.append((float(case.get("time") or 0), name, str(case.get("name"))))
     return sorted(found, reverse=True)[:SLOWEST]
+
+
+def failures(outcomes: list[Outcome]) -> list[str]:
+    """Each failed test with the end of what it says, or the last lines of a stage that failed outside of its tests."""
+    lines = []
+    for one in outcomes:
+        if not one.failed:
+            continue
+        report = LOGS / f"{one.name}.xml"
+        cases = ElementTree.parse(report).getroot().iter("testcase") if report.exists() else ()
+        bad = [(case, part) for case in cases for part in case if part.tag in ("failure", "error")]
+        for case, part in bad:
+            lines.append(f"FAILED {one.name} {case.get('classname')} {case.get('name')}")
+            lines += [f"  {line[:200]}" for line in str(part.get("message")).splitlines()[:FAILURE_LINES] if line.strip()]
+        if not bad:
+            said = (LOGS / f"{one.name}.log").read_text(errors="replace").splitlines()
+            lines += [f"FAILED {one.name}", *(f"  {line[:200]}" for line in said[-FAILURE_LINES:])]
+    return lines
 
 
 def summary(outcomes: list[Outcome], labs: float | None) -> list[str]:
@@ -400,6 +419,8 @@ def main() -> int:
             results.append(tidy)
     now = labs_processors()
     print("\n".join(summary(results, now - (labs or 0) if now is not None else None)), flush=True)
+    # Last, because the end of a run is all that some CI services show.
+    print("\n".join(failures(results)), flush=True)
     passed, failed = sum(one.passed for one in results), sum(one.failed for one in results)
     say(f"{len(stages)} stages")
     print(f"{passed} passed, {failed} failed", flush=True)
