@@ -518,7 +518,7 @@ ROUNDS: dict[str, Round] = {
                 "END\n"
                 "create; until_true 'docker ps | grep unhealthy && curl -fs http://127.0.0.1:6001/up'",
                 "back $source/docker-compose.custom.yml; create; up",
-                follows=("CWT-901", "CWT-705", "CWT-609", "CWT-329"),
+                follows=("CWT-901", "CWT-902", "CWT-903", "CWT-705", "CWT-609", "CWT-329"),
             ),
         },
         quick=False,

@@ -34,6 +34,12 @@ def environment(
     return {**_pusher.wanted(host, port, info.get("layout"), present, bool(obeyed)), **more}
 
 
+def written(plan: Facts) -> t.Mapping[str, str | None]:
+    """What a plan writes into .env, None for a key that it takes out; nothing where the user left that out."""
+    found: t.Mapping[str, str | None] = plan["pusher"]["environment"] if plan["pusher"]["wanted"] else {}
+    return found
+
+
 def _told(values: Facts, name: t.Any) -> bool:
     """Whether these variables send pages to a port of the host's name in the tailnet, the terminal too."""
     port = values.get(_pusher.PORT)

@@ -4,14 +4,10 @@
 from __future__ import annotations
 
 import typing as t
-from urllib.parse import urlsplit
 
-from ..env import _pusher
-from . import _tailnet, _tunnel
+from . import _browser, _environment, _tailnet, _tunnel
 
 Facts = t.Mapping[str, t.Any]
-
-_USUAL = {"https": 443, "http": 80}
 
 
 def words(plan: Facts, info: Facts) -> list[str]:
@@ -19,11 +15,11 @@ def words(plan: Facts, info: Facts) -> list[str]:
     if not plan["sides"]:
         return [f"No way in is wanted. {plan['why']}"]
     # What is not written stays as it is.
-    values = plan["pusher"]["environment"] if plan["pusher"]["wanted"] else (info.get("env_file") or {}).get("variables") or {}
+    values = {**((info.get("env_file") or {}).get("variables") or {}), **_environment.written(plan)}
     lines = ["Way in: {}. {}".format(" and ".join(map(_NAMES.__getitem__, plan["sides"])), plan["why"])]
     for side in plan["sides"]:
         for page in pages(plan, side):
-            sockets = " and ".join(browser(page, values))
+            sockets = " and ".join(_browser.sockets(page, values).values())
             lines.append(f"{_WHO[side]} open {page}, and the browser connects to {sockets}. {_carried(plan, info, side)}")
     domain, own = plan["domain"] or {}, info.get("domain") or {}
     if "domain" in plan["sides"] and own.get("host") == domain["host"] and own.get("scheme") != domain["scheme"]:
@@ -47,25 +43,6 @@ def pages(plan: Facts, side: str) -> list[str]:
         return [f"{plan['served']['url']}/"]
     address = _tunnel.bracketed(plan["tailscale"]["ipv4"] or plan["tailscale"]["ipv6"])
     return [f"http://{address}:{plan['ports']['http']}/"] if plan["ports"]["http"] else []
-
-
-def browser(page: str, values: Facts) -> tuple[str, str]:
-    """Where the terminal and the live updates of a page go, by what its backend is told (facts 7, 9, 44)."""
-    url = urlsplit(page)
-    scheme = "wss" if url.scheme == "https" else "ws"
-    host = _tunnel.bracketed(str(url.hostname))
-    own = {"terminal": str(_pusher.TERMINAL_PORT), "app": str(_pusher.APP_PORT)} if url.port else {"terminal": "", "app": ""}
-    terminal = values.get(_pusher.TERMINAL_PORT_KEY) or own["terminal"]
-    return (
-        f"{scheme}://{host}{_port(terminal, url.scheme)}/terminal/ws",
-        "{}://{}{}/app/".format(
-            scheme, values.get(_pusher.HOST) or host, _port(values.get(_pusher.PORT) or own["app"], url.scheme)
-        ),
-    )
-
-
-def _port(port: str, scheme: str) -> str:
-    return "" if port in ("", str(_USUAL[scheme])) else f":{port}"
 
 
 def _carried(plan: Facts, info: Facts, side: str) -> str:

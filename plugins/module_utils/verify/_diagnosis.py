@@ -100,7 +100,8 @@ CWT-305 environment: PUSHER_* in .env differs from the access plan.
 - Run selfhosted.coolify.site.
 CWT-306 environment: The running container was created with other values than .env has now, and they win over the file.
 - Run selfhosted.coolify.site. It re-creates the container; `docker restart` does not read .env again.
-CWT-307 environment: TERMINAL_PROTOCOL, TERMINAL_HOST or TERMINAL_PORT overrides where browsers look for the terminal.
+CWT-307 environment: TERMINAL_PROTOCOL, TERMINAL_HOST or TERMINAL_PORT sends browsers to an address where the terminal was not
+    seen to answer.
 - Take these keys out of .env, then re-create the container with /data/coolify/source/upgrade.sh.
 CWT-308 environment: The realtime port is published as another one than 6001, but a page opened at an address with a port goes
     to 6001 as long as PUSHER_PORT is empty.

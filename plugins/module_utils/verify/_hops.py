@@ -39,7 +39,9 @@ def result(
     the sides that nobody looked from, as an id of the diagnoses and the side's name.
     """
     rows = _states.Rows(host, plan["ports"]["http"], (plan["served"] or {}).get("host", ""))
-    _states.add(rows, plan, info, traefik_document)
+    sockets = [(seen["url"], seen["diagnosis"] is None) for look in looks for seen in look.get("results", [])]
+    opened = {url for url, good in sockets if good} - {url for url, good in sockets if not good}
+    _states.add(rows, plan, info, traefik_document, opened)
     for look in looks:
         if "results" not in look and look["item"] == "host":
             # Without it nothing is proved, however right the files are.

@@ -90,8 +90,8 @@ def first_line(text: t.Any) -> str:
     return " ".join(str(text or "").split())[:400]
 
 
-def add(found: Rows, plan: Json, info: Json, traefik_document: t.Any) -> None:
-    """Add the rows of every hop's state."""
+def add(found: Rows, plan: Json, info: Json, traefik_document: t.Any, opened: t.Container[str]) -> None:
+    """Add the rows of every hop's state; `opened` are the URLs that a socket was opened at from wherever it was tried."""
     _tunnel(found, plan, info)
     _proxy(found, plan, info, traefik_document)
     _tailnet(found, plan)
@@ -99,7 +99,7 @@ def add(found: Rows, plan: Json, info: Json, traefik_document: t.Any) -> None:
     _nginx(found, plan, info)
     _coolify(found, plan, info)
     _published(found, plan, info)
-    _environment(found, plan, info)
+    _environment(found, plan, info, opened)
     _session_cookie(found, info)
     _realtime(found, plan, info)
     _self_heal(found, plan, info)
@@ -323,7 +323,7 @@ def _laravel_slug(text: str) -> str:
     return re.sub(r"[_\s]+", "_", re.sub(r"[^_a-z0-9\s]", "", text.replace("-", "_").lower())).strip("_")
 
 
-def _environment(found: Rows, plan: Json, info: Json) -> None:
+def _environment(found: Rows, plan: Json, info: Json, opened: t.Container[str]) -> None:
     file, wanted = info["env_file"], plan["pusher"]["environment"]
     if not file["exists"]:
         found.bad("CWT-301", file["path"], "missing")
@@ -351,10 +351,10 @@ def _environment(found: Rows, plan: Json, info: Json) -> None:
     if backend:
         moved = info.get("layout") == _pusher.BUNDLED and _pusher.BACKEND_PORT in backend
         found.bad("CWT-309" if moved else "CWT-310", file["path"], "breaks the backend", detail)
-    _running_environment(found, plan, info)
+    _running_environment(found, plan, info, opened)
 
 
-def _running_environment(found: Rows, plan: Json, info: Json) -> None:
+def _running_environment(found: Rows, plan: Json, info: Json, opened: t.Container[str]) -> None:
     values, running = info["env_file"]["variables"], info["coolify"]["environment"]
     wanted = plan["pusher"]["environment"]
     expected = {key: values.get(key) or "" for key in wanted}
@@ -363,9 +363,14 @@ def _running_environment(found: Rows, plan: Json, info: Json) -> None:
         found.bad("CWT-306", "container coolify", "differs from .env", ", ".join(stale))
     else:
         found.good("environment", "container coolify", "as .env")
-    override = sorted(key for key, value in running.items() if key.startswith("TERMINAL_") and value and key not in wanted)
-    if override and (plan["mode"] == "dual" or running.get("TERMINAL_HOST") != wanted["PUSHER_HOST"]):
-        found.bad("CWT-307", "container coolify", "override", ", ".join(override))
+    # No browser opens a plain socket from an encrypted page.
+    lost = [
+        f"a page at {one.page} goes to {one.told}, not to {one.meant}"
+        for one in _targets.overrides(plan, info)
+        if one.told not in opened or (one.page.startswith("https:") and not one.told.startswith(("wss:", "https:")))
+    ]
+    if lost:
+        found.bad("CWT-307", "container coolify", "override", "; ".join(lost))
     port = plan["ports"]["app"]
     if "tailscale" in plan["sides"] and not wanted["PUSHER_PORT"] and port not in (6001, None):
         found.bad("CWT-308", "SOKETI_PORT", str(port))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
+from ..plan import _browser, _environment, _words
 from ..plan._tunnel import bound, bracketed
 from ..tailnet import _tailscale
 from . import _handshake
@@ -101,18 +102,56 @@ def targets(
     if view == "host":
         return _on_host(plan, info)
     if view == "tailnet":
-        return _by_served_name(plan, connect_to or {}) + _by_address(plan)
+        return _by_served_name(plan, connect_to or {}) + _by_address(plan) + _overridden(plan, info, ("served", "tailscale"))
     found = []
     domain = plan.get("domain")
     if domain and "domain" in plan["sides"]:
         for host in (domain["host"], *domain["extra"]):
             found += _both("domain", f"{domain['scheme']}://{host}", connect_to=(connect_to or {}).get(host))
+        found += _overridden(plan, info, ("domain",), connect_to or {})
     if view == "outside" and plan["firewall"]["wanted"]:
         ports = plan["ports"]
         for address in addresses:
             if _is_public(address, plan):
                 base = f"http://{bracketed(address)}"
                 found += _published("firewall", base, ports, expect="closed")
+    return found
+
+
+class Override(t.NamedTuple):
+    """A page whose socket of a `kind` goes to the URL `told` by what browsers are told, and not to the one that is `meant`."""
+
+    side: str
+    page: str
+    kind: str
+    meant: str
+    told: str
+
+
+def overrides(plan: Json, info: Json) -> list[Override]:
+    """Where the container's variables that are no matter of the plan's send pages elsewhere."""
+    wanted = _environment.written(plan)
+    running = {**(info["coolify"]["environment"] or {}), **wanted}
+    found = []
+    for side, page in ((one, page) for one in plan["sides"] for page in _words.pages(plan, one)):
+        meant, told = _browser.sockets(page, wanted), _browser.sockets(page, running)
+        found += [Override(side, page, kind, meant[kind], told[kind]) for kind in told if told[kind] != meant[kind]]
+    return found
+
+
+def _overridden(
+    plan: Json, info: Json, sides: t.Sequence[str], connect_to: t.Mapping[str, str] | None = None
+) -> list[dict[str, t.Any]]:
+    found = []
+    for one in overrides(plan, info):
+        hop = "domain" if one.side == "domain" else "tailscale"
+        target = {**_handshake.DEFAULTS, "name": hop, "kind": one.kind, "url": one.told}
+        try:
+            host = _handshake.validate(target).hostname
+        except ValueError:
+            continue
+        if one.side in sides:
+            found.append(dict(target, connect_to=(connect_to or {}).get(str(host))))
     return found
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.selfhosted.coolify.plugins.module_utils.env import _pusher
-from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access, _domain, _words
+from ansible_collections.selfhosted.coolify.plugins.module_utils.plan import _access, _browser, _domain
 
 DOMAIN = "coolify.example.com"
 TAILSCALE = {
@@ -903,13 +903,23 @@ def test_a_domain_that_is_taken_is_a_host_name(value: str) -> None:
         ),
         (
             "https://c.example/",
-            {"PUSHER_HOST": "c.example", "PUSHER_PORT": "443"},
+            {"PUSHER_HOST": "c.example", "PUSHER_PORT": "443", "TERMINAL_PORT": "443"},
             ("wss://c.example/terminal/ws", "wss://c.example/app/"),
+        ),
+        (
+            "https://c.example/",
+            {"TERMINAL_HOST": "c.example", "TERMINAL_PORT": "6002"},
+            ("wss://c.example:6002/terminal/ws", "wss://c.example/app/"),
+        ),
+        (
+            "http://100.64.0.1:8000/",
+            {"TERMINAL_PROTOCOL": "wss", "TERMINAL_HOST": "c.example", "TERMINAL_PORT": "443", "PUSHER_HOST": None},
+            ("wss://c.example/terminal/ws", "ws://100.64.0.1:6001/app/"),
         ),
     ],
 )
 def test_where_a_browser_goes(page: str, values: dict[str, str], sockets: tuple[str, str]) -> None:
-    assert _words.browser(page, values) == sockets
+    assert tuple(_browser.sockets(page, values).values()) == sockets
 
 
 BY_TUNNEL = f"""\

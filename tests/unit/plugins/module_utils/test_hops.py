@@ -26,6 +26,14 @@ def host(name: str) -> tuple[Info, Info]:
     return found["info"], _access.plan(found["info"], found["tailscale"], access="dual")
 
 
+def treated() -> Info:
+    info: Info = json.loads((FIXTURES / "treated.json").read_text())["info"]
+    return info
+
+
+DOMAIN = treated()["domain"]["host"]
+
+
 def rows_of(info: Info, plan: Info, looks: t.Sequence[t.Any] = (), document: t.Any = "planned") -> list[dict[str, t.Any]]:
     if document == "planned":
         document = plan["traefik"]["document"]
@@ -200,6 +208,46 @@ def test_one_fault_is_named_alone(identifier: str) -> None:
     info, plan = host("treated")
     breaks(info, plan)
     assert set(faults(info, plan)) == {(hop, identifier)}
+
+
+@pytest.mark.parametrize(
+    ("access", "values", "told"),
+    [
+        ("domain", {"TERMINAL_PORT": "443"}, []),
+        ("domain", {"TERMINAL_HOST": DOMAIN, "TERMINAL_PORT": "443", "TERMINAL_PROTOCOL": "wss"}, []),
+        ("domain", {"TERMINAL_HOST": DOMAIN, "TERMINAL_PORT": "6002"}, [f"wss://{DOMAIN}:6002/terminal/ws"]),
+        ("domain", {"TERMINAL_PROTOCOL": "ws"}, [f"ws://{DOMAIN}/terminal/ws"]),
+        ("domain", {"TERMINAL_PROTOCOL": "gopher"}, [f"gopher://{DOMAIN}/terminal/ws"]),
+        ("dual", {"TERMINAL_PORT": "443"}, ["ws://100.64.0.2:443/terminal/ws"]),
+        ("tailscale", {"TERMINAL_PORT": "6002"}, []),
+    ],
+)
+def test_the_browsers_own_address_is_judged(access: str, values: dict[str, str], told: list[str]) -> None:
+    """By all variables that it is worked out of, whichever of them are set."""
+    info, tailscale = treated(), json.loads((FIXTURES / "treated.json").read_text())["tailscale"]
+    plan = _access.plan(info, tailscale, access=access)
+    for key, value in {**plan["pusher"]["environment"], **values}.items():
+        everywhere(info, **{key: value or ""})
+    plan = _access.plan(info, tailscale, access=access)
+    named = [row["cause"] for row in rows_of(info, plan) if row["id"] == "CWT-307"]
+    assert len(named) == len(told)
+    assert all(url in cause and url in " ".join(plan["words"]) for cause, url in zip(named, told))
+    seen_from = "control" if access == "domain" else "tailnet"
+    # What is no address cannot be opened, and is wrong all the same.
+    assert [url for _hop, url, _expect in urls(seen_from, plan, info) if url in told] == [url for url in told if url[0] == "w"]
+    # Where the socket opens, there is nothing to mend, but for what no browser does.
+    looks = [looked(seen_from, "domain", url, None) for url in told]
+    left = [row["id"] for row in rows_of(info, plan, looks) if row["id"] == "CWT-307"]
+    assert left == (["CWT-307"] if "TERMINAL_PROTOCOL" in values and named else [])
+
+
+def test_the_realtime_address_of_a_users_own_is_looked_at() -> None:
+    info, plan = host("treated")
+    plan.update(sides=["domain"])
+    plan["pusher"]["wanted"] = False
+    everywhere(info, PUSHER_HOST="sockets.example.com", PUSHER_PORT="443")
+    assert "https://sockets.example.com/app/" not in str(rows_of(info, plan))
+    assert ("domain", "wss://sockets.example.com/app/", "open") in urls("control", plan, info)
 
 
 def test_a_table_that_nothing_can_read_was_flushed_by_nobody() -> None:
