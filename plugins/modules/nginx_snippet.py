@@ -107,7 +107,8 @@ from ansible_collections.selfhosted.coolify.plugins.module_utils.nginx import _c
 
 _ATTEMPTS = 3
 # A container that has just started renders its http.conf in some tenths of a second.
-_RENDERED_WITHIN, _PAUSE = 60, 0.5
+_RENDERED_WITHIN = 60
+_PAUSE = 0.5
 
 
 def main() -> None:

@@ -92,21 +92,21 @@ class Tunnel:
 
         `is_done` says of a configuration that Cloudflare has whether it is `config`, whatever form it is kept in.
         """
-        last: ApiError | None = None
+        failed = ""
         for left in reversed(range(_TRIES + 1)):
             now = self.read()
             if is_done(now.config):
                 # An earlier try arrived, and its answer did not.
                 return
-            if last and not left:
-                raise last
+            if failed and not left:
+                raise ApiError(failed)
             if now != seen:
                 raise ApiError("somebody else is changing the tunnel's configuration; nothing was overwritten, run again")
             try:
                 self._ask("PUT", {"config": config})
                 return
             except _PassingError as error:
-                last = ApiError(str(error))
+                failed = str(error)
                 self._wait(error, left)
 
     def _wait(self, error: _PassingError, left: int) -> None:

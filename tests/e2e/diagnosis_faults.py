@@ -567,7 +567,7 @@ SEPARATE: dict[str, Round] = {
                 follows=(*_NO_EVENTS, "CWT-211", "CWT-212"),
             ),
             "environment": Fault(
-                "PUSHER_SCHEME in .env is https, and APP_NAME is “My Coolify!” (separate layout)",
+                "PUSHER_SCHEME in .env is https, and APP_NAME is 'My Coolify!' (separate layout)",
                 {"CWT-304": "environment", "CWT-122": "realtime"},
                 "values PUSHER_SCHEME=https 'APP_NAME=\"My Coolify!\"'",
                 "back $source/.env",

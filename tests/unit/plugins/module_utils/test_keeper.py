@@ -377,7 +377,6 @@ def test_no_ufw_no_change(tmp_path):
     assert not none.active()
 
 
-
 @pytest.fixture
 def anybodys(tmp_path):
     """A folder that another account may write to, as Coolify's are, and a file outside of it that this account may."""
