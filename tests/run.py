@@ -30,10 +30,8 @@ BIN = ROOT / ".venv" / "bin"
 LOGS = ROOT / ".cache" / "logs"
 PYTHON = str(BIN / "python")
 LAB = [PYTHON, "molecule/shared/lab"]
-# Their probes and time limits want some quiet: beside each other, and nothing else.
-QUIET = ("firewall", "self-heal")
-# How many of the other stages with a lab go at a time. They mostly wait, for a closed port, a health check, an answer.
-LANES = int(os.environ.get("LAB_LANES") or 2)
+# How many stages with a lab go at a time. They mostly wait, for a closed port, a health check, an answer.
+LANES = int(os.environ.get("LAB_LANES") or 3)
 # The end-to-end tests by the lab that they share; what is named in neither list fails the run.
 E2E = {
     "e2e-hosts": ("readme", "layouts", "nginx_by_hand", "packages", "unfit_hosts"),
@@ -62,7 +60,6 @@ class Stage:
     cwd: Path = ROOT
     prepare: t.Callable[[], None] | None = None
     lab: str = ""
-    quiet: bool = False
 
 
 @dataclass
@@ -93,6 +90,9 @@ def run_command(command: list[str], log: Path, stage: Stage) -> tuple[int, float
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1", **stage.environment}
     if stage.lab:
         environment["LAB_PREFIX"] = stage.lab
+    elif stage.name not in (IMAGES, OLDER_IMAGES):
+        # What boots no lab has no time limits of its own: it takes what the labs leave.
+        command = ["nice", "-n", "15", *command]
     with log.open("a") as out:
         out.write(f"$ {' '.join(command)}\n")
         out.flush()
@@ -364,7 +364,7 @@ def lab_stages(every_system: bool) -> list[Stage]:
         systems = SYSTEMS if every_system else some
         environment = {**modes, "LAB_SYSTEMS": " ".join(systems), "ANSIBLE_FORCE_COLOR": "0"}
         commands = [[str(BIN / "molecule"), "test", "-s", name]]
-        stages.append(Stage(f"molecule-{name}", commands, environment=environment, lab=name, quiet=name in QUIET))
+        stages.append(Stage(f"molecule-{name}", commands, environment=environment, lab=name))
     return stages
 
 
@@ -397,19 +397,17 @@ def main() -> int:
     results: list[Outcome] = []
     labs = labs_processors()
     try:
-        # The images first, by themselves, then the labs, that wait for a third of their time: for what boots none, one at a
-        # time. The images of the older systems have time until the first lab that has one.
+        # The images first, by themselves, then the labs, and what boots none in the time that they wait, one at a time. The
+        # images of the older systems have time until the first lab that has one.
         images = [stage for stage in stages if stage.name == IMAGES]
         older = [stage for stage in stages if stage.name == OLDER_IMAGES]
-        quiet = [stage for stage in stages if stage.quiet]
-        busy = [stage for stage in stages if stage.lab and not stage.quiet]
+        busy = [stage for stage in stages if stage.lab]
         others = [stage for stage in stages if not stage.lab and stage not in images + older]
         results += at_a_time(1, images)
         with ThreadPoolExecutor(1 if busy else 3) as filling, ThreadPoolExecutor(1) as aside:
             beside = filling.map(unless_cut, others)
             older_ones = aside.map(unless_cut, older)
             results += [*at_a_time(LANES, busy), *older_ones, *beside]
-        results += at_a_time(2, quiet)
     finally:
         # The labs that the stages made; one of somebody's own (the demo's) is not theirs to take down.
         prefixes = [stage.lab for stage in stages if stage.lab]
@@ -418,7 +416,9 @@ def main() -> int:
             tidy.passed = 0
             results.append(tidy)
     now = labs_processors()
-    print("\n".join(summary(results, now - (labs or 0) if now is not None else None)), flush=True)
+    # An engine that was started meanwhile began to count anew.
+    used = None if now is None else now - labs if labs and labs <= now else now
+    print("\n".join(summary(results, used)), flush=True)
     # Last, because the end of a run is all that some CI services show.
     print("\n".join(failures(results)), flush=True)
     passed, failed = sum(one.passed for one in results), sum(one.failed for one in results)

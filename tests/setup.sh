@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Makes the virtual environment $1 anew from the lock, with $PYTHON or the oldest Python here of those that the lock was made for,
+# Makes the virtual environment $1 anew from the lock, with $PYTHON or the newest Python here of those that the lock was made for,
 # and with a newer one where there is none of them.
 set -euo pipefail
 
 chosen() {
   local minor python
-  # Not the newest of them: the lab has hosts with Python 3.8, which ansible-core since 2.20 does not manage, and 3.11 has 2.19.
-  for minor in 11 12 13; do
+  for minor in 13 12 11; do
     for python in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3."$minor".*/bin/python "$(command -v "python3.$minor" || true)"; do
       # A pyenv's shim answers to a version that is not switched on, and ends in an error.
       "$python" -c 'import ensurepip' 2>/dev/null && echo "$python" && return

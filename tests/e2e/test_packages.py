@@ -6,10 +6,11 @@ import itertools
 import json
 import os
 import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
-import run as stages
 from lab_client import BIN, ROOT
 
 PLAY = [
@@ -26,7 +27,9 @@ MACHINES = {
     "without python3-apt": PURGE,
     "with python3-apt, without lists": f"{PURGE} && apt-get -qqy install python3-apt && rm -rf /var/lib/apt/lists/*",
 }
-PYTHONS = {"the system's": None, "a foreign one": stages.oldest_python()}
+# The one of this program, where the machine has it beside its own.
+OWN = None if sys.base_prefix == "/usr" else Path(sys.base_prefix, "bin", "python3")
+PYTHONS = {"the system's": None, "a foreign one": OWN}
 
 
 def installed(inventory, *options):

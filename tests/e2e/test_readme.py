@@ -13,6 +13,7 @@ import shutil
 import ssl
 import subprocess
 import tarfile
+import warnings
 from pathlib import Path
 
 import cores
@@ -127,7 +128,12 @@ def oldest(tmp_path_factory, checkout, lab):
     python = cores.python_for(cores.OLDEST)
     assert python, f"this machine has no Python for ansible-core {cores.OLDEST}"
     (home / "constraint").write_text(f"ansible-core=={cores.CORES[cores.OLDEST][0]}\n")
-    return Reader(home, checkout, lab, python, PIP_CONSTRAINT=str(home / "constraint"))
+    # Together with the oldest Python that a host may have, which no core since 2.20 works with.
+    on_host = stages.oldest_python()
+    if on_host is None:
+        warnings.warn(f"no Python {stages.OLDEST_PYTHON} on this machine: seen with the host's own", stacklevel=1)
+    interpreter = {} if on_host is None else {"ANSIBLE_PYTHON_INTERPRETER": str(on_host)}
+    return Reader(home, checkout, lab, python, PIP_CONSTRAINT=str(home / "constraint"), **interpreter)
 
 
 @pytest.fixture(scope="module")

@@ -47,9 +47,9 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument(
             "--python38",
             nargs="*",
-            default=["bookworm"],
+            default=[],
             choices=["bookworm", "trixie"],
-            help="systems whose modules run on this machine's Python 3.8 (default: bookworm)",
+            help="systems whose modules run on this machine's Python 3.8, for ansible-core below 2.20 (default: none)",
         )
         one.add_argument(
             "--sudo",

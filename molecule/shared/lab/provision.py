@@ -61,12 +61,13 @@ def bring_up(
             f"{products.inner}:/opt/lab-images/images.tar:ro",
             f"{yaml_package}:/opt/lab-python/yaml:ro",
         ]
-        old = python38() if part.python38 else None
+        # Also where modules run on another one: a test may ask for it.
+        old = python38()
         if part.python38 and old is None:
             say(f"{part.name}: no Python 3.8 on this machine: modules run on the system's own Python there")
         if old is not None:
             binds.append(f"{old}:{old}:ro")
-            interpreter = str(old / "bin" / "python3.8")
+            interpreter = str(old / "bin" / "python3.8") if part.python38 else ""
     extra: dict[str, Any] = {"binds": binds, "ready": _READY, "authority": images.digest(authority)}
     if part.role == "coolify":
         extra["sudo"] = part.sudo

@@ -23,7 +23,7 @@ class Wanted:
     systems: tuple[str, ...] = ("trixie",)
     tailnet: bool = True
     no_domain: tuple[str, ...] = ()
-    python38: tuple[str, ...] = ("bookworm",)
+    python38: tuple[str, ...] = ()
     sudo: tuple[str, ...] = ()
     scheme: str = "https"
     version: str = versions.NEWEST
