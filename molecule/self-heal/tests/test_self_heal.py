@@ -32,6 +32,9 @@ for number in range(64):
 print(cut)
 """
 # systemd starts a service of Docker's three times a minute, and no more often, unless it is told to count anew.
+# The longest time (s) without an answer that a re-creation may cost. systemd starts an agent that was killed after one second;
+# the rest is for a slow machine. Where nothing mends the routes it never ends.
+GAP = 5.0
 RESTART_DOCKER = "systemctl reset-failed docker; systemctl restart docker"
 
 
@@ -71,7 +74,7 @@ def test_coolify_alone_created_anew(coolify, way):
             coolify.create_coolify(coolify.version, "--force-recreate")
         watch_until_served(coolify)
     # How often it is nothing at all is what `make bench` counts.
-    assert gap(watch.answers(created)) <= 2.0
+    assert gap(watch.answers(created)) <= GAP
     assert served(coolify)
 
 
@@ -269,7 +272,7 @@ def test_the_agent_killed_while_coolify_is_created(coolify):
     with Watch(coolify.address, PORT) as watch:
         coolify.create_coolify(coolify.version)
         watch_until_served(coolify)
-    assert gap(watch.answers(created)) <= 2.0
+    assert gap(watch.answers(created)) <= GAP
     coolify.wait("the agent is back", lambda: coolify.attempt(f"systemctl is-active {UNIT}")[0] == 0, 10)
 
 
@@ -332,7 +335,7 @@ def test_an_image_with_a_route_of_its_own(coolify):
         created = time.monotonic()
         coolify.create_coolify(derived)
         watch_until_served(coolify)
-    assert gap(watch.answers(created)) <= 2.0
+    assert gap(watch.answers(created)) <= GAP
     # While the realtime server starts it cannot be asked; the agent asks again, ever more seldom.
     coolify.wait(
         "the agent has asked nginx about it",
