@@ -140,6 +140,11 @@ ports:
     app: {type: int, description: Port of the realtime server (Pusher's protocol)., sample: 6001}
     terminal: {type: int, description: Port of the terminal server., sample: 6002}
     http: {type: int, description: Port of Coolify's own page., sample: 8000}
+published:
+  description: All ports of the host that each of RV(ports) is published on. RV(ports) has the one that most find.
+  returned: always
+  type: dict
+  sample: {app: [6001, 16001], terminal: [6002], http: [8000]}
 addresses:
   description: The addresses of the host that each of RV(ports) is published on; V(0.0.0.0) and V(::) are all.
   returned: always

@@ -109,7 +109,7 @@ class Discovery:
             "terminal": (server or {}, _pusher.TERMINAL_PORT),
             "http": (coolify or {}, 8080),
         }
-        ports: Json = {name: _state.published_port(*one) for name, one in publishers.items()}
+        published = {name: _state.published_ports(*one) for name, one in publishers.items()}
         ufw = self._ufw()
         return {
             "docker": docker,
@@ -117,7 +117,8 @@ class Discovery:
             "coolify": self._coolify(coolify, layout),
             "env_file": self._env_file(),
             "realtime": {"found": server is not None, **_state.container_state(server or {}), **self._left_over(layout, beside)},
-            "ports": ports,
+            "ports": {name: next(iter(found), None) for name, found in published.items()},
+            "published": published,
             "addresses": {name: _state.published_addresses(*one) for name, one in publishers.items()},
             "global_addresses": _interfaces.own_addresses(self._root),
             "proxy": proxy,
@@ -129,7 +130,7 @@ class Discovery:
                 "nginx": self._nginx(coolify),
                 "self_heal": self._self_heal(units),
                 "traefik": self._traefik(),
-                "firewall": {**self._firewall(table, units), "other_rules": self._other_rules(ports, ufw)},
+                "firewall": {**self._firewall(table, units), "other_rules": self._other_rules(published, ufw)},
                 "tunnel": self._tunnel(CLOUDFLARED in containers, finder.connectors(units), (domain or {}).get("host")),
             },
         }
@@ -331,11 +332,10 @@ class Discovery:
             "unit": unit.get("active_state"),
         }
 
-    def _other_rules(self, ports: Json, ufw: Json) -> list[Json]:
-        published = [ports[name] for name in ("app", "terminal") if ports[name] is not None]
+    def _other_rules(self, published: t.Mapping[str, list[int]], ufw: Json) -> list[Json]:
         saved = {family: self._run([f"{tool}-save"])[1] for family, tool in (("ipv4", "iptables"), ("ipv6", "ip6tables"))}
         after = {path: self._text(path) or "" for path in ("/etc/ufw/after.rules", "/etc/ufw/after6.rules")}
-        return _other_rules.other_rules(published, ufw, saved, after)
+        return _other_rules.other_rules([*published["app"], *published["terminal"]], ufw, saved, after)
 
     def _tunnel(self, managed_by_coolify: bool, connectors: list[_tunnels.Connector], host: str | None) -> Json:
         count = _tunnels.counting(connectors, lambda path: _tunnels.names(self._text(path) or "", host or ""))

@@ -77,14 +77,19 @@ def _bindings(inspected: Json, container_port: int) -> list[tuple[str, int]]:
     return []
 
 
-def published_port(inspected: Json, container_port: int) -> int | None:
-    """Return the host port that TCP ``container_port`` is published on."""
-    return next((port for _address, port in _bindings(inspected, container_port)), None)
+def published_ports(inspected: Json, container_port: int) -> list[int]:
+    """Return every host port that TCP ``container_port`` is published on, the one first that most find (fact 53)."""
+
+    def narrow(binding: tuple[str, int]) -> tuple[bool, bool]:
+        return binding[0].startswith("127.") or binding[0] == "::1", binding[0] not in ("0.0.0.0", "::")
+
+    return list(dict.fromkeys(port for _address, port in sorted(_bindings(inspected, container_port), key=narrow)))
 
 
 def published_addresses(inspected: Json, container_port: int) -> list[str]:
-    """Return the host's addresses that TCP ``container_port`` is published on; ``0.0.0.0`` and ``::`` are all (fact 53)."""
-    return list(dict.fromkeys(address for address, _port in _bindings(inspected, container_port)))
+    """Return the host's addresses with the first of `published_ports`; ``0.0.0.0`` and ``::`` are all (fact 53)."""
+    first = published_ports(inspected, container_port)[:1]
+    return list(dict.fromkeys(address for address, port in _bindings(inspected, container_port) if port in first))
 
 
 _OLD_SERVICE = re.compile(

@@ -362,7 +362,8 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         traefik = _traefik_part(info, choices, mode, site, reasons["traefik"] or "There is nobody to come in.")
     ports = _ports(info)
     inner = {"app": _pusher.APP_PORT, "terminal": _pusher.TERMINAL_PORT}
-    guarded = [ports[kind] for kind in inner if ports[kind]]
+    known = info.get("published") or {}
+    guarded = [port for kind in inner if ports[kind] for port in dict.fromkeys([ports[kind], *known.get(kind, [])])]
     behind = [port for kind, port in inner.items() if ports[kind]]
     variables = _environment.environment(
         mode, site, served, tailnet, ports["app"] or _pusher.APP_PORT, info, tailscale.get("name")

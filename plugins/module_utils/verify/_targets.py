@@ -110,11 +110,13 @@ def targets(
             found += _both("domain", f"{domain['scheme']}://{host}", connect_to=(connect_to or {}).get(host))
         found += _overridden(plan, info, ("domain",), connect_to or {})
     if view == "outside" and plan["firewall"]["wanted"]:
-        ports = plan["ports"]
         for address in addresses:
             if _is_public(address, plan):
                 base = f"http://{bracketed(address)}"
-                found += _published("firewall", base, ports, expect="closed")
+                found += _published("firewall", base, plan["ports"], expect="closed")
+                for port in plan["firewall"]["ports"]:
+                    if port not in plan["ports"].values():
+                        found.append({"name": "firewall", "kind": "app", "url": f"{base}:{port}/app/", "expect": "closed"})
     return found
 
 

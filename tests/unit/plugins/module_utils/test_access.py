@@ -388,6 +388,12 @@ def test_ports_of_a_realtime_container_that_is_being_re_created() -> None:
     assert _access.plan(info, TAILSCALE)["firewall"]["ports"] == [6001, 6002]
 
 
+def test_every_port_that_a_server_is_published_at_is_guarded() -> None:
+    info = host(published={"app": [6001, 16001], "terminal": [6002], "http": [8000, 18000]})
+    plan = _access.plan(info, TAILSCALE)
+    assert (plan["firewall"]["ports"], plan["firewall"]["container_ports"]) == ([6001, 16001, 6002], [6001, 6002])
+
+
 def test_a_port_that_is_not_published_is_not_ours() -> None:
     info = host(ports={"app": 6001, "terminal": None, "http": 8000})
     plan = _access.plan(info, TAILSCALE)

@@ -556,6 +556,12 @@ def test_outside_finds_the_published_ports_closed_in_both_families() -> None:
     ]
 
 
+def test_outside_looks_at_every_port_that_is_guarded() -> None:
+    info, plan = host("treated")
+    plan["sides"], plan["firewall"]["ports"] = ["tailscale"], [6001, 16001, 6002]
+    assert ("firewall", "http://203.0.113.7:16001/app/", "closed") in urls("outside", plan, info, addresses=["203.0.113.7"])
+
+
 def served(port: int = 443) -> tuple[Info, Info]:
     """A treated host without a domain, whose page tailscaled serves, with what a run would have written for it."""
     found = json.loads((FIXTURES / "treated.json").read_text())

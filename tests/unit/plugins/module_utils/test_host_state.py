@@ -166,6 +166,22 @@ def test_published_addresses() -> None:
 
 
 @pytest.mark.parametrize(
+    ("bindings", "ports", "addresses"),
+    [
+        (["127.0.0.1:16001", "0.0.0.0:6001", ":::6001"], [6001, 16001], ["0.0.0.0", "::"]),
+        (["0.0.0.0:6001", "0.0.0.0:16001"], [6001, 16001], ["0.0.0.0"]),
+        (["::1:16001", "192.0.2.7:16002", "127.0.0.1:6001", "::1:6001"], [16002, 16001, 6001], ["192.0.2.7"]),
+        (["127.0.0.1:6001", "0.0.0.0:6001"], [6001], ["127.0.0.1", "0.0.0.0"]),
+    ],
+)
+def test_every_binding_of_a_port(bindings: list[str], ports: list[int], addresses: list[str]) -> None:
+    pairs = [text.rpartition(":") for text in bindings]
+    inspected = {"NetworkSettings": {"Ports": {"6001/tcp": [{"HostIp": one[0], "HostPort": one[2]} for one in pairs]}}}
+    assert _state.published_ports(inspected, 6001) == ports
+    assert _state.published_addresses(inspected, 6001) == addresses
+
+
+@pytest.mark.parametrize(
     ("override", "binds"),
     [
         ("services:\n  soketi:\n    ports: !override\n      - 127.0.0.1:6001:6001\n", True),
@@ -206,20 +222,20 @@ def test_container() -> None:
 
 def test_container_of_which_nothing_is_known() -> None:
     assert set(_state.container_state({}).values()) == {None}
-    assert _state.published_port({}, 6001) is None
+    assert _state.published_ports({}, 6001) == []
 
 
 def test_published_port() -> None:
-    assert _state.published_port(COOLIFY, 8080) == 8000
-    assert _state.published_port(COOLIFY, 443) is None
+    assert _state.published_ports(COOLIFY, 8080) == [8000]
+    assert _state.published_ports(COOLIFY, 443) == []
     stopped = {**COOLIFY, "NetworkSettings": {"Ports": {}}}
-    assert _state.published_port(stopped, 8080) == 8000
+    assert _state.published_ports(stopped, 8080) == [8000]
     overridden = {**COOLIFY, "HostConfig": {"PortBindings": {"8080/tcp": [{"HostPort": "8100"}]}}}
-    assert _state.published_port(overridden, 8080) == 8000
+    assert _state.published_ports(overridden, 8080) == [8000]
     moved = {"NetworkSettings": {"Ports": {"6001/tcp": [{"HostIp": "127.0.0.1", "HostPort": "6101"}]}}}
-    assert _state.published_port(moved, 6001) == 6101
+    assert _state.published_ports(moved, 6001) == [6101]
     to_be_chosen = {"HostConfig": {"PortBindings": {"6001/tcp": [{"HostPort": "0"}, {"HostPort": ""}]}}}
-    assert _state.published_port(to_be_chosen, 6001) is None
+    assert _state.published_ports(to_be_chosen, 6001) == []
 
 
 @pytest.mark.parametrize(
