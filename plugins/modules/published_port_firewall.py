@@ -155,17 +155,10 @@ from ansible_collections.selfhosted.coolify.plugins.module_utils.keeper import _
 
 
 def outside_bridges(socket: str) -> list[str]:
-    texts = []
-    for path in ("/proc/net/route", "/proc/net/ipv6_route"):
-        try:
-            with open(path, encoding="ascii") as file:
-                texts.append(file.read())
-        except FileNotFoundError:
-            texts.append("")
     networks = None
     with contextlib.suppress(_client.EngineError):
         networks = _client.Engine(socket).networks()
-    return _host.outside_bridges(_host.bridges(), _host.default_route_interfaces(*texts), networks)
+    return _host.outside_now(networks)
 
 
 def differences(
@@ -208,7 +201,7 @@ def present(module: AnsibleModule, firewall: _host.Firewall, policy: _policy.Pol
     state = firewall.read()
     active = None if state.active is None else True
     diff = differences(state, rules, files, True, active)
-    loaded = state.table is not None and state.table["rules"] == rules and state.table["intact"]
+    loaded = state.table is not None and state.table["rules"] == rules
     if (diff or not loaded) and firewall.installed:
         firewall.check(text)
     if not module.check_mode:

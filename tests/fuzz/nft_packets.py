@@ -218,7 +218,7 @@ def run(seed: int, packets: int, per_round: int) -> int:
             check=True,
         )
         read = _nft_rules.parse(listed.stdout)
-        if not read["intact"] or _policy.policy(read["ports"], read["trusted"], read["outside_interfaces"]) != wanted:
+        if not read["rules"] == _nft_rules.printed(wanted) == _nft_rules.loads(text):
             print("the running table is read as something else:", json.dumps([ports, trusted, outside]), read)
             return 1
         cases = {}

@@ -204,10 +204,21 @@ def default_route_interfaces(ipv4_routes: str, ipv6_routes: str) -> list[str]:
     return sorted(names)
 
 
-def bridges() -> list[str]:
-    """The host's bridges, by name."""
-    folder = "/sys/class/net"
-    return sorted(name for name in os.listdir(folder) if os.path.isdir(f"{folder}/{name}/bridge"))
+def outside_now(networks: Iterable[Mapping[str, Any]] | None, root: str = "/") -> list[str]:
+    """The `outside_bridges` of the host whose file system is below `root`, as it is now."""
+
+    def text(path: str) -> str:
+        try:
+            with open(os.path.join(root, path), encoding="ascii", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    folder = os.path.join(root, "sys/class/net")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    bridges = [name for name in names if os.path.isdir(f"{folder}/{name}/bridge")]
+    routes = default_route_interfaces(text("proc/net/route"), text("proc/net/ipv6_route"))
+    return outside_bridges(bridges, routes, networks)
 
 
 def outside_bridges(

@@ -5,8 +5,8 @@ Docker rewrites the destination of a packet for a published port in PREROUTING a
 (UFW's) never sees it (fact 19). The table written here decides before that rewriting, while the packet still carries the
 port that was asked for (fact 21a).
 
-The rules exist once, as data: `text` prints them for ``nft -f`` and `parse` reads what ``nft -j`` says of the running
-table back into the same data.
+The rules exist once, as data: `text` prints them for ``nft -f``, and `parse` prints in the same words what ``nft -j`` says of
+the running table. The printed rules are what is compared.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import ipaddress
 import json
 from typing import Any, Mapping, Sequence, Tuple
 
-from ._policy import Network, Policy, Trusted, as_options, describe
+from ._policy import Policy, Trusted, describe
 
 TABLE = "coolify_websocket"
 FAMILY = "inet"
@@ -50,11 +50,7 @@ def text(wanted: Policy) -> str:
         "\t}",
     ]
     for name, rules in _chains(wanted).items():
-        lines += ["", f"\tchain {name} {{"]
-        if name in _HOOKS:
-            lines.append(f"\t\ttype filter hook {_HOOKS[name]} priority {PRIORITY}; policy accept;")
-        lines += [f"\t\t{_print(rule)}" for rule in rules]
-        lines.append("\t}")
+        lines += ["", f"\tchain {name} {{", *(f"\t\t{rule}" for rule in rules), "\t}"]
     return "\n".join([*lines, "}"]) + "\n"
 
 
@@ -63,48 +59,66 @@ def printed(wanted: Policy) -> list[str]:
     return _listing(_chains(wanted))
 
 
+def loads(rule_file: str) -> list[str]:
+    """The rules that a text of `text` loads, as `parse` gives them in `rules`."""
+    rules, chain = [], ""
+    for line in rule_file.splitlines():
+        if line.startswith("\tchain "):
+            chain = line.split()[1]
+        elif line.startswith("\t\t"):
+            rules.append(f"{chain}: {line.strip()}")
+    return rules
+
+
+def lets_in(rules: Sequence[str], entry: Trusted) -> bool:
+    """Whether the printed rules have the one for this entry."""
+    return f"decide: {_print((_way_in(entry), 'accept'))}" in rules
+
+
 def parse(nft_json: str) -> dict[str, Any] | None:
     """What the running table says, from ``nft -j list table inet coolify_websocket``; None if the text does not hold it.
 
-    `ports` and `container_ports` (int each), `trusted` (`source` and `interface` each), `outside_interfaces`,
-    `refused_packets` (None if the counter is gone), `rules` (one printed rule each), and `intact`: whether they are exactly
-    those that `text` writes for these values, so that nobody added, removed or changed one.
+    `rules`, one printed text each, those of a table as `text` loads it first, in its order; and `refused_packets`, None if the
+    counter is gone. Whatever our rules never hold is printed as nft has it, and so differs from every rule of ours.
     """
     objects = _objects(nft_json)
-    if not any("table" in item for item in objects):
+    tables = [item["table"] for item in objects if "table" in item]
+    if not tables:
         return None
 
-    chains: dict[str, list[Rule]] = {}
-    hooks: dict[str, tuple[Any, ...]] = {}
+    chains: dict[str, list[str]] = {name: [] for name in ("decide", *_HOOKS)}
     refused = None
     for item in objects:
         if "chain" in item:
             chain = item["chain"]
-            chains.setdefault(chain["name"], [])
+            lines = chains.setdefault(chain["name"], [])
             if "hook" in chain:
-                hooks[chain["name"]] = (chain["type"], chain["hook"], chain["prio"], chain["policy"])
+                lines.insert(0, _HOOK.format(**{"hook": None, "type": None, "prio": None, "policy": "accept", **chain}))
         elif "rule" in item:
-            chains.setdefault(item["rule"]["chain"], []).append(_rule(item["rule"]["expr"]))
+            chains.setdefault(item["rule"]["chain"], []).append(_read(item["rule"]["expr"]))
         elif "counter" in item and item["counter"].get("name") == COUNTER:
             refused = item["counter"].get("packets")
-
-    read = _policy_of(chains)
-    wanted_hooks = {name: ("filter", hook, PRIORITY, "accept") for name, hook in _HOOKS.items()}
-    return {
-        "ports": list(read.ports),
-        "container_ports": list(read.container_ports),
-        "trusted": as_options(read.trusted),
-        "outside_interfaces": list(read.outside_interfaces),
-        "refused_packets": refused,
-        "intact": refused is not None and hooks == wanted_hooks and chains == _chains(read),
-        "rules": _listing(chains),
-    }
+    # Such as "dormant", with which the kernel passes the table by.
+    flags = [f"flags: {flag}" for flag in _flat(tables[0].get("flags", []))]
+    return {"rules": [*flags, *_listing(chains)], "refused_packets": refused}
 
 
 _HOOKS = {"arriving": "prerouting", "routed": "forward"}
+_HOOK = "type {type} hook {hook} priority {prio}; policy {policy};"
 
 
-def _chains(wanted: Policy) -> dict[str, list[Rule]]:
+def _chains(wanted: Policy) -> dict[str, list[str]]:
+    """The lines of each chain."""
+    return {
+        name: [
+            *(_HOOK.format(type="filter", hook=hook, prio=PRIORITY, policy="accept") for hook in (_HOOKS.get(name),) if hook),
+            *map(_print, rules),
+        ]
+        for name, rules in _rules(wanted).items()
+    }
+
+
+def _rules(wanted: Policy) -> dict[str, list[Rule]]:
     """Every rule of the table, as data.
 
     `arriving` judges what is addressed to this host, which is all that Docker rewrites; what this host merely routes to
@@ -139,8 +153,8 @@ def _chains(wanted: Policy) -> dict[str, list[Rule]]:
     }
 
 
-def _listing(chains: Mapping[str, Sequence[Rule]]) -> list[str]:
-    return [f"{name}: {_print(rule)}" for name, rules in chains.items() for rule in rules]
+def _listing(chains: Mapping[str, Sequence[str]]) -> list[str]:
+    return [f"{name}: {rule}" for name, rules in chains.items() for rule in rules]
 
 
 def _way_in(entry: Trusted) -> tuple[Condition, ...]:
@@ -156,50 +170,6 @@ def _way_in(entry: Trusted) -> tuple[Condition, ...]:
     return tuple(conditions)
 
 
-def _policy_of(chains: Mapping[str, Sequence[Rule]]) -> Policy:
-    """The values that the given rules were made from; rules of another shape contribute nothing."""
-    trusted = []
-    outside: tuple[str, ...] = ()
-    for conditions, verdict in chains.get("decide", ()):
-        if verdict != "accept" or conditions == (("iifname", "==", ("lo",)),):
-            continue
-        if conditions and conditions[0] == ("iifkind", "==", ("bridge",)):
-            outside = conditions[1][2] if len(conditions) > 1 else ()
-            continue
-        entry = _entry_of(conditions)
-        if entry is not None:
-            trusted.append(entry)
-    return Policy(_asked(chains.get("arriving", ())), tuple(trusted), outside, _asked(chains.get("routed", ())))
-
-
-def _asked(rules: Sequence[Rule]) -> tuple[int, ...]:
-    ports: tuple[int, ...] = ()
-    for conditions, verdict in rules:
-        for selector, operator, values in conditions:
-            if (selector, operator, verdict) == ("tcp dport", "==", "jump decide"):
-                ports = tuple(sorted(int(value) for value in values if value.isdigit()))
-    return ports
-
-
-def _entry_of(conditions: Sequence[Condition]) -> Trusted | None:
-    interface: str | None = None
-    network: Network | None = None
-    for selector, operator, values in conditions:
-        if operator != "==" or len(values) != 1:
-            return None
-        if selector == "iifname":
-            interface = values[0]
-        elif selector == "nfproto" and values[0] in _EVERYONE:
-            network = ipaddress.ip_network(_EVERYONE[values[0]])
-        elif selector in ("ip saddr", "ip6 saddr"):
-            network = ipaddress.ip_network(values[0])
-        else:
-            return None
-    return Trusted(interface, network) if conditions else None
-
-
-_EVERYONE = {"ipv4": "0.0.0.0/0", "ipv6": "::/0"}
-
 _NAMES = ("iifname", "oifname", "iifkind", "oifkind")
 
 
@@ -213,7 +183,7 @@ def _print(rule: Rule) -> str:
         else:
             right = shown[0] if len(shown) == 1 else "{ " + ", ".join(shown) + " }"
         left = f"meta {selector}" if selector in ("iifkind", "oifkind", "nfproto") else selector
-        words.append(f"{left} {right}" if operator == "==" else f"{left} != {right}")
+        words.append(f"{left} {right}" if operator == "==" else f"{left} {operator} {right}")
     if verdict == "drop":
         words.append(f'counter name "{COUNTER}"')
     return " ".join([*words, verdict])
@@ -232,6 +202,14 @@ def _objects(nft_json: str) -> list[dict[str, Any]]:
             if (value.get("family"), name) == (FAMILY, TABLE):
                 ours.append({kind: value})
     return ours
+
+
+def _read(expressions: Sequence[Mapping[str, Any]]) -> str:
+    try:
+        return _print(_rule(expressions))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # Of a form that no rule of ours has.
+        return json.dumps(expressions, sort_keys=True)
 
 
 def _rule(expressions: Sequence[Mapping[str, Any]]) -> Rule:

@@ -324,11 +324,13 @@ class Discovery:
 
     def _firewall(self, table: Json | None, units: t.Mapping[str, t.Mapping[str, t.Any]]) -> Json:
         unit = units.get(_host.UNIT) or {}
-        unknown: Json = {"intact": None, "ports": [], "trusted": [], "refused_packets": None}
+        kept = self._text(_host.RULE_FILE)
         return {
-            "file_present": self._bytes(_host.RULE_FILE) is not None,
+            "file_present": kept is not None,
             "table_loaded": table is not None,
-            **{key: (table or unknown)[key] for key in unknown},
+            **(table or {"rules": [], "refused_packets": None}),
+            "intact": None if table is None else table["rules"] == _nft_rules.loads(kept or ""),
+            "outside_bridges": _host.outside_now(self._asked(self._engine.networks), self._root),
             "unit": unit.get("active_state"),
         }
 

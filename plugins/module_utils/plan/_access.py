@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 
 from ..env import _pusher
-from ..firewall import _policy
+from ..firewall import _nft_rules, _policy
 from ..host import _versions
 from ..nginx import _routes
 from ..proxy import _traefik
@@ -49,6 +49,7 @@ class Choices(t.NamedTuple):
     extra_domains: t.Sequence[str] = ()
     scheme: str = "auto"
     trusted: t.Sequence[t.Any] = ()
+    outside_interfaces: t.Sequence[str] = ()
     entrypoints: t.Sequence[str] = ENTRYPOINTS
     data_path: str = "/data/coolify"
     state: str = "present"
@@ -233,11 +234,11 @@ def _trusted(info: Facts, tailscale: Facts, extra: t.Any) -> list[dict[str, str 
         interface = tailscale.get("interface")
         ranges: list[str | None] = [_tailscale.IPV4_RANGE, _tailscale.IPV6_RANGE]
         own = [address for address in (tailscale.get("ipv4"), tailscale.get("ipv6")) if address]
-        loaded = ((info.get("managed") or {}).get("firewall") or {}).get("trusted") or []
-        whole = {"source": None, "interface": interface}
+        loaded = ((info.get("managed") or {}).get("firewall") or {}).get("rules") or []
+        whole = _policy.Trusted(interface, None)
         # Nothing tells another tailnet's prefixes, neither the kernel nor tailscaled, which lets in by this interface what
         # comes from a peer's own address.
-        if not all(map(_tailscale.in_range, own)) or (not own and whole in loaded):
+        if not all(map(_tailscale.in_range, own)) or (not own and _nft_rules.lets_in(loaded, whole)):
             ranges = [None]
         entries = [{"source": source, "interface": interface} for source in ranges]
     for entry in _trusted_by_user(extra):
@@ -260,6 +261,20 @@ def _trusted_by_user(extra: t.Any) -> list[dict[str, str | None]]:
         return _policy.as_options(_policy.policy([_pusher.APP_PORT], given).trusted)
     except ValueError as error:
         raise AccessError(f"coolify_firewall_{error}.") from None
+
+
+def _firewall(
+    reason: str, info: Facts, ports: t.Sequence[int], behind: t.Sequence[int], trusted: t.Sequence[t.Any], outside: t.Any
+) -> dict[str, t.Any]:
+    if not isinstance(outside, (list, tuple)):
+        raise AccessError(f"coolify_firewall_outside_interfaces is {outside!r}. Write a list.")
+    bridges = ((info.get("managed") or {}).get("firewall") or {}).get("outside_bridges") or []
+    options = {"ports": ports, "container_ports": behind, "trusted": trusted, "outside_interfaces": [*outside, *bridges]}
+    try:
+        rules = [] if reason else _nft_rules.printed(_policy.policy(**options))
+    except ValueError as error:
+        raise AccessError(f"coolify_firewall_{error}.") from None
+    return _hop(reason, **options, rules=rules)
 
 
 def _nginx(given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -384,7 +399,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         "nginx": _hop(reasons["nginx"], settings=nginx, settled=not reasons["nginx"] and _nginx_settled(info)),
         "self_heal": _hop(reasons["self_heal"]),
         "traefik": traefik,
-        "firewall": _hop(unguarded, ports=guarded, container_ports=behind, trusted=allowed),
+        "firewall": _firewall(unguarded, info, guarded, behind, allowed, choices.outside_interfaces),
         "tunnel": _hop(**_tunnel.part(info, site, ports, reasons["tunnel"], choices.tunnel_manage, choices.tunnel_id)),
     }
     return {**found, "words": _words.words(found, info)}

@@ -211,15 +211,12 @@ def _firewall(found: Rows, plan: Json, info: Json) -> None:
             found.bad("CWT-603", thing, "not loaded")
         else:
             found.bad("CWT-602", thing, "missing")
-    elif not firewall["intact"]:
-        found.bad("CWT-605", thing, "changed")
-    elif (sorted(firewall["ports"]), _entries(firewall["trusted"])) != (
-        sorted(wanted["ports"]),
-        _entries(wanted["trusted"]),
-    ):
+    elif firewall["rules"] == wanted["rules"]:
+        found.good("firewall", thing, "loaded, {} refused".format(firewall["refused_packets"] or 0))
+    elif firewall["intact"]:
         found.bad("CWT-604", thing, "differs")
     else:
-        found.good("firewall", thing, "loaded, {} refused".format(firewall["refused_packets"] or 0))
+        found.bad("CWT-605", thing, "changed")
     if firewall["file_present"] and firewall["unit"] != "active":
         found.bad("CWT-606", "coolify-websocket-firewall", str(firewall["unit"]))
     ufw = info["ufw"]
@@ -232,10 +229,6 @@ def _firewall(found: Rows, plan: Json, info: Json) -> None:
             found.good("firewall", "ufw", "active")
     else:
         found.good("firewall", "ufw", "inactive" if ufw["installed"] else "not installed")
-
-
-def _entries(trusted: t.Sequence[Json]) -> set[tuple[t.Any, t.Any]]:
-    return {(entry.get("source"), entry.get("interface")) for entry in trusted}
 
 
 def _nginx(found: Rows, plan: Json, info: Json) -> None:

@@ -439,7 +439,7 @@ def test_trusted(tailscale: Any, extra: list[Any], expected: list[dict[str, str 
 
 def test_an_outage_keeps_what_the_table_trusts_of_a_tailnet_with_prefixes_of_its_own() -> None:
     info = host()
-    info["managed"]["firewall"] = {"trusted": [WHOLE_TAILNET]}
+    info["managed"]["firewall"] = {"rules": ['decide: iifname "tailscale0" accept']}
     down = {**NO_TAILSCALE, "installed": True}
     assert _access.plan(info, down)["firewall"]["trusted"] == [WHOLE_TAILNET]
     assert _access.plan(info, TAILSCALE)["firewall"]["trusted"] == TAILNET_TRUSTED

@@ -33,6 +33,9 @@ class Engine:
     def version(self) -> dict[str, Any]:
         return {"Version": "26.1.5"}
 
+    def networks(self) -> list[dict[str, Any]]:
+        return []
+
     def containers(self) -> list[dict[str, Any]]:
         return [
             {"Id": one["Id"], "Image": "sha256:" + ID if self.tag_moved else one["Config"]["Image"]} for one in self.inspected

@@ -77,6 +77,9 @@ class Engine:
     def image(self, name: str) -> dict[str, Any] | None:
         return None
 
+    def networks(self) -> list[dict[str, Any]]:
+        return [{"Id": "0123456789abcdef", "Name": "coolify", "Options": {}}]
+
     def containers(self) -> list[dict[str, Any]]:
         return [{"Id": one["Id"], "Image": one["Config"]["Image"]} for one in self.named.values()]
 
@@ -259,6 +262,12 @@ def test_a_treated_host(root: Path) -> None:
     (root / "data/coolify/proxy/dynamic/coolify-websocket.yaml").write_text("http: {}\n")
     (root / "run/coolify-websocket").mkdir(parents=True)
     (root / "run/coolify-websocket/state.json").write_text('{"heals": 3}')
+    for name in ("br0/bridge", "br-0123456789ab/bridge", "eth0"):
+        (root / "sys/class/net" / name).mkdir(parents=True)
+    (root / "etc/coolify-websocket").mkdir()
+    (root / "etc/coolify-websocket/firewall.nft").write_text(
+        "\tchain arriving {\n\t\ttcp dport { 6001, 6002 } jump decide\n\t}\n"
+    )
     asked = {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": {"set": [6001, 6002]}}
     guarded = [{"match": asked}, {"jump": {"target": "decide"}}]
     table = {
@@ -280,6 +289,8 @@ def test_a_treated_host(root: Path) -> None:
     assert managed["self_heal"]["state"] == {"heals": 3}
     assert managed["firewall"]["table_loaded"] is True
     assert managed["firewall"]["refused_packets"] == 12
+    assert managed["firewall"]["rules"] == ["arriving: tcp dport { 6001, 6002 } jump decide"]
+    assert (managed["firewall"]["intact"], managed["firewall"]["outside_bridges"]) == (True, ["br0"])
     # A process costs more than everything else here: on a treated host there are two.
     assert system.ran == ["systemctl", "nft", "iptables-save", "ip6tables-save"]
 

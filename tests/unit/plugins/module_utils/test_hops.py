@@ -133,7 +133,7 @@ def setting(value: t.Any, *path: t.Any) -> t.Callable[[Info, Info], None]:
 
 
 FOREIGN = [{"path": "/app/", "location": "/app", "file": "/etc/nginx/x.conf", "line": 3, "served": False}]
-NOT_LOADED = {"table_loaded": False, "ports": [], "trusted": [], "intact": None, "refused_packets": None, "unit": "active"}
+NOT_LOADED = {"table_loaded": False, "rules": [], "intact": None, "refused_packets": None, "unit": "active"}
 
 
 def firewall(**changes: t.Any) -> t.Callable[[Info, Info], None]:
@@ -188,8 +188,8 @@ STATE_FAULTS: dict[str, tuple[str, t.Callable[[Info, Info], None]]] = {
     "CWT-506": ("traefik", setting([{"path": "/x/custom.yaml", "error": "(line 1)"}], "managed", "traefik", "broken")),
     "CWT-602": ("firewall", firewall(**dict(NOT_LOADED, file_present=False))),
     "CWT-603": ("firewall", firewall(**NOT_LOADED)),
-    "CWT-604": ("firewall", firewall(ports=[6001])),
-    "CWT-605": ("firewall", firewall(intact=False)),
+    "CWT-604": ("firewall", firewall(rules=["decide: accept"])),
+    "CWT-605": ("firewall", firewall(rules=["decide: accept"], intact=False)),
     "CWT-606": ("firewall", firewall(unit="failed")),
     "CWT-607": ("firewall", nft_refused),
     "CWT-608": ("firewall", setting([], "ufw", "rules")),
@@ -258,6 +258,14 @@ def test_a_table_that_nothing_can_read_was_flushed_by_nobody() -> None:
     # Before the first run, which installs nft, it is the table that is missing.
     info["managed"]["firewall"]["file_present"] = False
     assert faults(info, plan) == [("firewall", "CWT-602")]
+
+
+def test_an_interface_that_became_a_bridge_since_is_seen() -> None:
+    found = json.loads((FIXTURES / "treated.json").read_text())
+    found["info"]["managed"]["firewall"]["outside_bridges"] = ["br0"]
+    plan = _access.plan(found["info"], found["tailscale"], access="dual")
+    assert plan["firewall"]["outside_interfaces"] == ["br0"]
+    assert faults(found["info"], plan) == [("firewall", "CWT-604")]
 
 
 def test_a_wider_rule_in_ufw_serves() -> None:
