@@ -212,7 +212,7 @@ def present(module: AnsibleModule, firewall: _host.Firewall, policy: _policy.Pol
 
 
 def absent(module: AnsibleModule, firewall: _host.Firewall) -> Outcome:
-    state = firewall.read()
+    state = firewall.read(absent=True)
     active = None if state.active is None else False
     diff = differences(state, [], dict.fromkeys(state.files), False, active)
     if not module.check_mode:

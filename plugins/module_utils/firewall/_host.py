@@ -57,10 +57,20 @@ class Firewall:
         """Whether there is an nft to ask."""
         return self._nft is not None
 
-    def read(self) -> State:
-        """What is there now. Raises FirewallError where nft cannot read the kernel's tables."""
+    def read(self, absent: bool = False) -> State:
+        """What is there now. Raises FirewallError where nft cannot read the kernel's tables.
+
+        `absent`: not where no file of ours is there either, for then nobody ever loaded a table.
+        """
         files = {path: _kept.text(path) for path in (RULE_FILE, UNIT_FILE, HOOK_FILE)}
-        return State(self._table(), files, *self._unit())
+        unit = self._unit()
+        try:
+            table = self._table()
+        except FirewallError:
+            if not absent or unit[0] or any(text is not None for text in files.values()):
+                raise
+            table = None
+        return State(table, files, *unit)
 
     def wanted(self, rules: str) -> dict[str, str | None]:
         """The three files, by path, for the given rule text."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 # No ExecStop and no conflict with shutdown.target: whoever stops the unit, the last moments of a shutdown
@@ -62,7 +63,9 @@ def hook(load: str, rule_file: str, unit: str | None) -> str:
     knows no connections and sits on interfaces that come and go.
     """
     together = [
-        f"{key}=\n{key}=/bin/sh -c '[ -r {path} ] && cat {path} {rule_file} | {nft} -f - || exec {nft} -f {path}'\n"
+        # -I: nft looks for what a file includes in that file's own folder too.
+        f"{key}=\n{key}=/bin/sh -c '[ -r {path} ] && cat {path} {rule_file} | {nft} -I {os.path.dirname(path)} -f - "
+        f"|| exec {nft} -f {path}'\n"
         for key, nft, path in _LOADS.findall(unit or "")
     ] + [
         f"{key}=\n{key}=/bin/sh -c '(echo flush ruleset; cat {rule_file}) | {nft} -f - || exec {nft} flush ruleset'\n"

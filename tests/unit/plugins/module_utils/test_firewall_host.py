@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -121,6 +122,24 @@ def test_a_kernel_that_cannot_be_asked_is_not_an_empty_one(host, firewall):
     host.failing["list"] = (1, "", "netlink: Error: cache initialization failed: Operation not permitted")
     with pytest.raises(_host.FirewallError, match=r"not permitted.*CAP_NET_ADMIN"):
         firewall.read()
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_where_nothing_is_of_ours_absent_has_nothing_to_do(host, installed):
+    """Field case L7: a kernel that refuses nf_tables, and a host without nft."""
+    host.failing["list"] = (1, "", "netlink: Error: cache initialization failed: Operation not permitted")
+    firewall = _host.Firewall(host.run, "nft" if installed else None, "systemctl")
+    state = firewall.read(absent=True)
+    assert (state.table, set(state.files.values())) == (None, {None})
+    firewall.remove(state)
+    assert host.changes() == []
+
+
+def test_where_something_of_ours_is_left_a_kernel_that_cannot_be_asked_stops_absent(host, firewall):
+    apply(firewall)
+    host.failing["list"] = (1, "", "netlink: Error: cache initialization failed: Operation not permitted")
+    with pytest.raises(_host.FirewallError, match="not permitted"):
+        firewall.read(absent=True)
 
 
 def test_a_stopped_unit_is_started_and_a_lost_table_loaded(host, firewall):
@@ -245,7 +264,7 @@ ExecReload=/usr/sbin/nft -f /etc/nftables.conf
 ExecStop=/usr/sbin/nft flush ruleset
 """
 CONF = "/etc/nftables.conf"
-BOTH = f"/bin/sh -c '[ -r {CONF} ] && cat {CONF} {{}} | /usr/sbin/nft -f - || exec /usr/sbin/nft -f {CONF}'"
+BOTH = f"/bin/sh -c '[ -r {CONF} ] && cat {CONF} {{}} | /usr/sbin/nft -I /etc -f - || exec /usr/sbin/nft -f {CONF}'"
 
 
 @pytest.fixture
@@ -300,7 +319,7 @@ def test_a_unit_that_somebody_else_changes_too_is_left_as_they_have_it(firewall,
 def test_what_nftables_service_loads(tmp_path, theirs, ours, loaded):
     nft, conf, rules, result = (tmp_path / name for name in ("nft", "conf", "rules", "result"))
     nft.write_text(
-        f"#!{sys.executable}\nimport sys\ntext = open(0 if sys.argv[2] == '-' else sys.argv[2]).read()\n"
+        f"#!{sys.executable}\nimport sys\ntext = open(0 if sys.argv[-1] == '-' else sys.argv[-1]).read()\n"
         f"sys.exit('broken' in text or not open({str(result)!r}, 'w').write(text))\n"
     )
     nft.chmod(0o755)
@@ -312,3 +331,19 @@ def test_what_nftables_service_loads(tmp_path, theirs, ours, loaded):
     done = subprocess.run(shlex.split(command.partition("=")[2]), check=False, stderr=subprocess.DEVNULL)
     assert (result.read_text() if result.exists() else None) == loaded
     assert (done.returncode == 0) == (loaded is not None)
+
+
+@pytest.mark.skipif(not shutil.which("nft") or os.geteuid() != 0, reason="needs nft and root")
+def test_a_rule_file_outside_etc_keeps_its_includes(tmp_path):
+    conf, rules = tmp_path / "rules.nft", tmp_path / "ours.nft"
+    conf.write_text('include "part.nft"\n')
+    (tmp_path / "part.nft").write_text("table inet theirs {\n}\n")
+    rules.write_text(RULES)
+    nft = shutil.which("nft")
+    hook = _units.hook("load", str(rules), f"[Service]\nExecStart={nft} -f {conf}\n")
+    command = next(line for line in hook.splitlines() if line.startswith("ExecStart=/bin/sh")).partition("=")[2]
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", f"cd / && {command} && {nft} list tables"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split("\n")[:2] == ["table inet theirs", "table inet coolify_websocket"]
