@@ -110,7 +110,7 @@ class Engine:
     """
 
     def __init__(self, socket: str = "/var/run/docker.sock", timeout: float = 30.0) -> None:
-        self.socket = self._path = socket
+        self.socket = socket
         self._timeout = timeout
         self._prefix: str | None = None
 
@@ -211,11 +211,11 @@ class Engine:
         """Follows the engine's events; `filters` as in the Engine API."""
         query = f"filters={_quote(json.dumps(filters or {}))}"
         connection, rest, _left = self._open("GET", f"{self._negotiated()}/events?{query}")
-        return Events(connection, rest, self._path)
+        return Events(connection, rest, self.socket)
 
     def _described(self, target: str) -> dict[str, t.Any] | None:
         answer = self._if_there("GET", target)
-        return None if answer is None else t.cast("dict[str, t.Any]", _parsed(answer, self._path, dict))
+        return None if answer is None else t.cast("dict[str, t.Any]", _parsed(answer, self.socket, dict))
 
     def _if_there(self, method: str, target: str) -> bytes | None:
         try:
@@ -235,12 +235,12 @@ class Engine:
             return None
         if len(archive) < _ARCHIVE_END or archive[-_ARCHIVE_END:].strip(b"\0"):
             # What comes before would be taken for all there is.
-            raise EngineUnavailable(f"what {self._path} sent of {path} ended too early")
+            raise EngineUnavailable(f"what {self.socket} sent of {path} ended too early")
         try:
             with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
                 return {entry.name: _file(tar, entry) for entry in tar}
         except tarfile.TarError as error:
-            raise EngineUnavailable(f"{self._path} did not send {path} as a Docker engine does: {error}") from error
+            raise EngineUnavailable(f"{self.socket} did not send {path} as a Docker engine does: {error}") from error
 
     def _negotiated(self) -> str:
         if self._prefix is None:
@@ -256,7 +256,7 @@ class Engine:
         self, kind: type | tuple[type, ...], method: str, target: str, body: t.Any = None, negotiated: bool = True
     ) -> t.Any:
         payload = None if body is None else json.dumps(body).encode("ascii")
-        return _parsed(self._request(method, target, payload, negotiated=negotiated), self._path, kind)
+        return _parsed(self._request(method, target, payload, negotiated=negotiated), self.socket, kind)
 
     def _request(
         self, method: str, target: str, body: bytes | None = None, content_type: str = "application/json", negotiated: bool = True
@@ -280,16 +280,16 @@ class Engine:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.settimeout(self._timeout)
-            connection.connect(self._path)
+            connection.connect(self.socket)
             connection.sendall("\r\n".join([*head, "", ""]).encode("ascii") + (body or b""))
             answer = b""
             while b"\r\n\r\n" not in answer:
                 chunk = connection.recv(65536)
                 if not chunk:
-                    raise EngineUnavailable(f"the engine at {self._path} closed the connection without an answer")
+                    raise EngineUnavailable(f"the engine at {self.socket} closed the connection without an answer")
                 answer += chunk
                 if len(answer) > _ANSWER_LIMIT:
-                    raise EngineUnavailable(f"{self._path} did not answer as a Docker engine does")
+                    raise EngineUnavailable(f"{self.socket} did not answer as a Docker engine does")
             lines, rest = answer.split(b"\r\n\r\n", 1)
             status = int(lines.split(None, 2)[1])
             length = 0 if method == "HEAD" else _content_length(lines)
@@ -301,7 +301,7 @@ class Engine:
             raise
         except (OSError, ValueError, IndexError) as error:
             connection.close()
-            raise EngineUnavailable(f"no Docker engine answers at {self._path}: {_reason(error)}") from error
+            raise EngineUnavailable(f"no Docker engine answers at {self.socket}: {_reason(error)}") from error
         return connection, rest, left
 
     def _drain(self, connection: socket.socket, left: int | None) -> bytes:
@@ -315,17 +315,17 @@ class Engine:
             while left is None or left > 0:
                 chunk = connection.recv(65536)
                 if not chunk and left:
-                    raise EngineUnavailable(f"the answer of {self._path} ended {left} bytes too early")
+                    raise EngineUnavailable(f"the answer of {self.socket} ended {left} bytes too early")
                 if not chunk:
                     break
                 chunks.append(chunk)
                 read += len(chunk)
                 if read > _ANSWER_LIMIT:
-                    raise TooLarge(f"what {self._path} was asked for is larger than {_ANSWER_LIMIT >> 20} MiB")
+                    raise TooLarge(f"what {self.socket} was asked for is larger than {_ANSWER_LIMIT >> 20} MiB")
                 left = None if left is None else left - len(chunk)
             return b"".join(chunks)
         except OSError as error:
-            raise EngineUnavailable(f"the answer of {self._path} broke off: {_reason(error)}") from error
+            raise EngineUnavailable(f"the answer of {self.socket} broke off: {_reason(error)}") from error
 
 
 def environment(inspected: dict[str, t.Any]) -> dict[str, str]:
