@@ -255,17 +255,15 @@ def swap(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
     }
     files = {key[len(ROOT) + 1 :]: _client.File(data, mode, uid, gid) for key, data in contents.items()}
     try:
-        engine.write_files(snapshot.container, ROOT, files)
-    except _client.EngineError as error:
-        with contextlib.suppress(_client.EngineError):
-            _run(engine, snapshot, 'rm -f "$@"', *contents)
-        raise NginxError(f"the new {name} cannot be put beside the old one: {error}") from error
-    try:
+        try:
+            engine.write_files(snapshot.container, ROOT, files)
+        except _client.EngineError as error:
+            raise NginxError(f"the new {name} cannot be put beside the old one: {error}") from error
         code, output = _run(engine, snapshot, _SWAP, snapshot.path, new, old, wrapper, *_expectation(snapshot.text, text))
     except _client.EngineUnavailable:
         # It may be at it, and takes them away itself.
         raise
-    except _client.EngineError:
+    except (NginxError, _client.EngineError):
         with contextlib.suppress(_client.EngineError):
             _run(engine, snapshot, 'rm -f "$@"', *contents)
         raise
