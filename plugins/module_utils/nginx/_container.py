@@ -280,8 +280,11 @@ def swap(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
         raise NotAnswering(
             f"nginx does not answer; the new {name} is in place and will be loaded when it starts: {_words(output)}"
         )
-    if code:
+    if code == _NOT_LOADED:
         raise NginxError(f"nginx did not load the new {name}; the old one was put back: {_words(output)}")
+    if code:
+        # Neither nginx's nor the script's own: as of a container that ends, and all that runs in it.
+        raise NotAnswering(f"the new {name} was not put in place to the end, exit status {code}: {_words(output)}")
 
 
 def load(engine: _client.Engine, snapshot: Snapshot) -> None:
@@ -308,9 +311,9 @@ def is_loaded(engine: _client.Engine, snapshot: Snapshot) -> bool | None:
 
 
 def fault(engine: _client.Engine, snapshot: Snapshot) -> str | None:
-    """What ``nginx -t`` says against the files in the running container; None if it says nothing."""
+    """What ``nginx -t`` says against the files in the running container; None if it says nothing, or cannot be run."""
     code, output = _run(engine, snapshot, _TEST)
-    return _words(output) if code else None
+    return _words(output) if code == 1 else None
 
 
 def candidate_configuration(texts: t.Mapping[str, str], path: str, candidate: str) -> str:

@@ -21,6 +21,9 @@ WITHDRAWN = "withdrawn"  # taken out again, because nginx fails with them
 REFUSED = "refused"  # cannot be put in
 GONE = "gone"  # no such container
 
+# A container of which parts are away already.
+_GOING = ("removing", "dead")
+
 # As the engine counts what a container changed of its image's files.
 _ADDED = 1
 
@@ -59,9 +62,34 @@ def heal(
     so that they go in by way of an nginx that answers without them, and never into a container that does not run.
     Raises EngineError and EngineUnavailable; all that nginx or the file refuses is an outcome.
     """
+    return _while_it_is_as_it_was(
+        engine, container, lambda inspected: _heal(engine, settings, inspected, check, late, withdrawn)
+    )
+
+
+def _while_it_is_as_it_was(
+    engine: _client.Engine, container: str, work: t.Callable[[dict[str, t.Any]], Outcome]
+) -> Outcome:
+    """What comes of the work on a container's inspection; what is refused while it goes up or down is said of that moment."""
     inspected = engine.inspect(container)
     if inspected is None:
         return Outcome(GONE, f"there is no container {container}")
+    outcome = work(inspected)
+    if outcome.kind == REFUSED:
+        now = engine.inspect(inspected["Id"])
+        status = now["State"]["Status"] if now else "gone"
+        if status in _GOING or _moment(now) != _moment(inspected):
+            return Outcome(STARTING, f"the container was started or stopped while it was looked at; it is {status} now")
+    return outcome
+
+
+def _moment(inspected: dict[str, t.Any] | None) -> tuple[t.Any, ...]:
+    return tuple((inspected or {"State": {}})["State"].get(key) for key in ("Status", "StartedAt"))
+
+
+def _heal(
+    engine: _client.Engine, settings: Settings, inspected: dict[str, t.Any], check: bool, late: bool, withdrawn: bool
+) -> Outcome:
     try:
         snapshot = _container.read(engine, inspected, settings.path)
         if withdrawn and not snapshot.running:
@@ -94,9 +122,10 @@ def withdraw(engine: _client.Engine, settings: Settings, container: str, reason:
 
     Raises EngineError and EngineUnavailable.
     """
-    inspected = engine.inspect(container)
-    if inspected is None:
-        return Outcome(GONE, f"there is no container {container}")
+    return _while_it_is_as_it_was(engine, container, lambda inspected: _withdraw(engine, settings, inspected, reason))
+
+
+def _withdraw(engine: _client.Engine, settings: Settings, inspected: dict[str, t.Any], reason: str) -> Outcome:
     try:
         snapshot = _container.read(engine, inspected, settings.path)
         if snapshot.running:

@@ -389,6 +389,59 @@ def test_an_answer_that_ends_with_its_container_does_not_end_the_count_of_its_de
     assert "ended 2 times" in world.state()["refusals"][0]["reason"]
 
 
+ENDED = {
+    "killed": (137, b""),
+    "not begun": (126, b"cannot exec in a stopped state: unknown\r\n"),
+    "without its task": (126, b"task 5a59606e845e not found: not found\r\n"),
+    "by an older engine": (128, b"OCI runtime exec failed: exec failed: container init process is not running: unknown\r\n"),
+}
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("end", ENDED)
+@pytest.mark.parametrize("treated", [True, False])
+def test_a_container_that_ends_while_it_is_looked_at_is_told_as_that(world, monkeypatch, capsys, treated, end, known):
+    """Field case E18: the service is started again in the middle of an update. What engines answer then, as it was seen."""
+    if treated:
+        world.container.http_conf.write_text(world.treated)
+        world.container.make_deaf()
+    run, turns, ended = world.engine.exec, [], []
+
+    def ends(*words, **named):
+        if turns:
+            turns.pop()
+            return run(*words, **named)
+        ended.append(end)
+        # The engine may take its time to know.
+        world.container.state = "removing" if known else "running"
+        return ENDED[end]
+
+    monkeypatch.setattr(world.engine, "exec", ends)
+    for last in range(6):
+        world.container.state = "running"
+        turns[:], ended[:] = [None] * last, []
+        outcome = world.package.healing.heal(world.engine, world.settings, world.container.identity)
+        assert not ended or outcome.kind == world.package.healing.STARTING, (last, outcome)
+        assert ended or last > 0
+        world.container.http_conf.write_text(world.treated if treated else STOCK)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("state", ["removing", "dead", None])
+@pytest.mark.parametrize("way", ["heal", "withdraw"])
+def test_a_container_of_which_parts_are_gone_already_is_told_as_that(world, monkeypatch, state, way):
+    monkeypatch.setattr(world.engine, "read_tree", lambda *_words: {})
+    seen = iter([world.container.inspected])
+    world.container.state = state or "exited"
+    if state is None:
+        monkeypatch.setattr(world.engine, "inspect", lambda _name: next(seen, None))
+    healing = world.package.healing
+    more = ("it ended",) if way == "withdraw" else ()
+    outcome = getattr(healing, way)(world.engine, world.settings, world.container.identity, *more)
+    assert outcome.kind == healing.STARTING
+    assert (state or "gone") in outcome.detail
+
+
 def test_an_engine_that_is_away_is_not_taken_for_a_container_that_is(world, monkeypatch):
     def away(*_arguments):
         raise world.package._client.EngineUnavailable("no Docker engine answers")
