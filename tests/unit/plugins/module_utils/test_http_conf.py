@@ -377,3 +377,8 @@ def test_what_is_rendered_or_edited_after_the_block_came_keeps_it_and_gives_ever
     edited = "charset utf-8;" + eol + rendered
     assert not http_conf.apply(edited).changed
     assert http_conf.remove(edited).text == "charset utf-8;" + eol + template.replace("${PORT}", "8080")
+
+
+def test_a_line_end_that_somebody_changed_in_front_of_the_block_costs_no_byte_of_theirs():
+    treated = http_conf.apply("listen 8080;\r\nlocation / { return 404; }").text
+    assert http_conf.remove(treated.replace("}\r\n", "}\n", 1)).text == "listen 8080;\r\nlocation / { return 404; }\n"

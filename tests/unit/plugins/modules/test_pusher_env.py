@@ -130,7 +130,7 @@ def test_after_a_wait_the_new_image_is_the_one_that_is_pinned(host, module):
 def test_a_deployment_that_begins_after_the_file_was_written_is_waited_for_too(host, module):
     host.counts = ["0", "1", "0"]
     result = module()
-    assert (result["recreated"], len(host.ups())) == (True, 1)
+    assert (result["recreated"], len(host.ups()), host.counts) == (True, 1, [])
     assert host.env.read_bytes() == AFTER
 
 
