@@ -188,6 +188,14 @@ MUTATIONS = [
         ("    except (AttributeError, KeyError, TypeError, ValueError):\n", "    except ZeroDivisionError:\n"),
     ),
     *_of(
+        "module_utils/firewall/_kernel.py", "module_utils/test_kernel.py",
+        ("if kind == _ERROR and code else None", "if False else None"),
+    ),
+    *_of(
+        "module_utils/host/_discovery.py", "module_utils/test_discovery.py",
+        ('lacks = "kernel" if refused else None if', "lacks = None if"),
+    ),
+    *_of(
         "module_utils/tunnel/_connectors.py", "module_utils/test_connectors.py",
         (' and not left[0].startswith("-"):', ":"),
     ),

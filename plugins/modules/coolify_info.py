@@ -200,6 +200,11 @@ nft:
     available: {type: bool, description: Whether it is installed and the kernel lets it work.}
     version: {type: str, description: "Its version, or null."}
     error: {type: str, description: "Why it is not available, or null."}
+    lacks:
+      description:
+        - What keeps a run from making it available, or null. V(kernel) where the kernel refuses nf_tables, V(package) where it is
+          not installed and neither apt nor dnf is there to install it.
+      type: str
 managed:
   description: The state of everything that this collection manages.
   returned: always

@@ -16,7 +16,7 @@ import typing as t
 
 from ..engine import _client
 from ..env import _dotenv, _pusher
-from ..firewall import _host, _nft_rules, _other_rules, _ufw_files, _ufw_rules
+from ..firewall import _host, _kernel, _nft_rules, _other_rules, _ufw_files, _ufw_rules
 from ..keeper import _durable, _kept
 from ..nginx import _container, _http_conf, _routes
 from ..proxy import _traefik
@@ -36,6 +36,9 @@ STATE_FOLDER = "/var/lib/coolify-websocket"
 SELF_HEAL_STATE = "/run/coolify-websocket/state.json"
 SELF_HEAL_UNIT = "coolify-websocket.service"
 DOCKER_UNIT = "docker.service"
+
+#: Of the package managers that ansible-core itself knows.
+INSTALLERS = ("/usr/bin/apt-get", "/usr/bin/dnf", "/usr/bin/dnf5")
 
 _TOOL_FOLDERS = "/usr/sbin:/usr/bin:/sbin:/bin"
 _PROCESS_TIMEOUT = 10.0
@@ -264,17 +267,18 @@ class Discovery:
         The one call that asks for the table tells both where it is loaded, which is the case on every treated host.
         """
         status, output, error = self._run(["nft", "-j", "list", "table", _nft_rules.FAMILY, _nft_rules.TABLE])
+        nft: Json = {"available": status == 0, "version": _state.nft_version(output), "error": None, "lacks": None}
         if status == 0:
-            return {"available": True, "version": _state.nft_version(output), "error": None}, _nft_rules.parse(output)
+            return nft, _nft_rules.parse(output)
         if status == 127:
-            return {"available": False, "version": None, "error": error}, None
-        available = "No such file or directory" in error
+            refused = _kernel.refusal()
+            lacks = "kernel" if refused else None if any(os.path.exists(self._path(path)) for path in INSTALLERS) else "package"
+            return {**nft, "error": refused or error, "lacks": lacks}, None
         _status, version, _error = self._run(["nft", "--version"])
-        return {
-            "available": available,
-            "version": _state.nft_version(version),
-            "error": None if available else error.strip() or f"nft exited with {status}",
-        }, None
+        nft["version"] = _state.nft_version(version)
+        if "No such file or directory" in error:
+            return {**nft, "available": True}, None
+        return {**nft, "error": error.strip() or f"nft exited with {status}", "lacks": "kernel"}, None
 
     # -- what this collection manages ----------------------------------------------------------------------------------
 

@@ -204,7 +204,7 @@ def test_an_untreated_host(root: Path) -> None:
     assert found["ufw"]["active"]
     assert found["ufw"]["ipv6"]
     assert [(rule["family"], rule["port"]) for rule in found["ufw"]["rules"]] == [("ipv4", "22"), ("ipv6", "22")]
-    assert found["nft"] == {"available": True, "version": "1.1.3", "error": None}
+    assert found["nft"] == {"available": True, "version": "1.1.3", "error": None, "lacks": None}
     managed = found["managed"]
     assert not managed["nginx"]["present"]
     assert managed["nginx"]["current"] is False
@@ -415,7 +415,7 @@ def test_an_empty_machine(tmp_path: Path) -> None:
     found = _discovery.Discovery(engine, root=str(tmp_path), run=nothing).facts()
     assert found["domain"] is None
     assert not found["env_file"]["exists"]
-    assert found["nft"] == {"available": False, "version": None, "error": "nft is not installed"}
+    assert found["nft"]["available"] is False
     assert not found["ufw"]["installed"]
     assert not found["managed"]["tunnel"]["present"]
 
@@ -450,8 +450,30 @@ def test_broken_parts_do_not_hide_the_others(root: Path) -> None:
     assert found["managed"]["tunnel"]["text"] == "ingress: [\n"
     assert found["managed"]["self_heal"]["state"] is None
     assert found["domain"] is None
-    assert found["nft"]["available"] is False
+    assert (found["nft"]["available"], found["nft"]["lacks"]) == (False, "kernel")
     assert "not permitted" in found["nft"]["error"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "installer", "error", "lacks"),
+    [
+        (None, "usr/bin/apt-get", "nft is not installed", None),
+        (None, "usr/bin/dnf5", "nft is not installed", None),
+        (None, "usr/bin/pkcon", "nft is not installed", "package"),
+        ("Operation not permitted", "usr/bin/apt-get", "Operation not permitted", "kernel"),
+    ],
+)
+def test_nft_is_installed_where_it_can_be_and_will_be_of_use(
+    root: Path, monkeypatch: Any, refused: str | None, installer: str, error: str, lacks: str | None
+) -> None:
+    def run(argv: Sequence[str]) -> tuple[int, str, str]:
+        return (127, "", "nft is not installed") if argv[0] == "nft" else System()(argv)
+
+    monkeypatch.setattr(_discovery._kernel, "refusal", lambda: refused)
+    (root / installer).parent.mkdir(exist_ok=True)
+    (root / installer).touch()
+    found = _discovery.Discovery(Engine(), root=str(root), run=run).facts()["nft"]
+    assert found == {"available": False, "version": None, "error": error, "lacks": lacks}
 
 
 def test_a_container_of_coolifys_tunnel(root: Path) -> None:
