@@ -21,12 +21,13 @@ sys.path[:0] = [str(ROOT / ".collections"), str(ROOT / "molecule" / "shared")]
 import hostile  # noqa: E402
 import playbook  # noqa: E402
 import self_heal  # noqa: E402
+import sizes  # noqa: E402
 import terminal  # noqa: E402
 import verify  # noqa: E402
 from coolify_host import CoolifyHost  # noqa: E402
 from figures import Figure, table  # noqa: E402
 
-_NAMES = ("hostile", "playbook", "verify", "terminal")
+_NAMES = ("hostile", "sizes", "playbook", "verify", "terminal")
 LAB = [sys.executable, "molecule/shared/lab"]
 
 
@@ -52,6 +53,7 @@ def main() -> int:
         bench = self_heal.Bench(host, options.coolify, lambda: playbook.play(inventory), options.quick)
         measurements = {
             "hostile": hostile.endured,
+            "sizes": sizes.grown,
             "playbook": lambda bench: playbook.unchanged(inventory, host.address, bench.times(5)),
             "verify": lambda bench: verify.looked(inventory, bench.times(3)),
             "terminal": lambda bench: terminal.cost(host, bench.times(3), bench.times(200)),

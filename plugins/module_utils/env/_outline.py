@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-import difflib
+import bisect
+import collections
 import typing as t
 
 from . import _dotenv
@@ -52,8 +53,7 @@ def put_back(data: bytes, before: Outline) -> bytes:
     found = [(statement.name, text[statement.start : statement.end]) for statement in _dotenv.statements(text)]
     others = [index for index, (name, _raw) in enumerate(found) if name not in keys]
     names = [line for line in before["lines"] if not isinstance(line, list)]
-    blocks = difflib.SequenceMatcher(None, names, [found[index][0] for index in others], autojunk=False)
-    place = {a + n: others[b + n] for a, b, length in blocks.get_matching_blocks() for n in range(length)}
+    place = {was: others[now] for was, now in _matched(names, [found[index][0] for index in others])}
     first = {name: index for index, (name, _raw) in reversed(list(enumerate(found)))}
     came: dict[int, list[str]] = {}
     passed, start, last = 0, 0, len(found)
@@ -77,3 +77,44 @@ def put_back(data: bytes, before: Outline) -> bytes:
         # The last line of a file may have no end, and stand elsewhere now.
         body += eol * (bool(body) and not body.endswith(("\n", "\r"))) + raw
     return _dotenv.encode((_dotenv.BOM if text.startswith(_dotenv.BOM) else "") + body)
+
+
+def _matched(before: t.Sequence[str | None], after: t.Sequence[str | None]) -> t.Iterator[tuple[int, int]]:
+    """The offsets of what is the same: names that both have once, and what between two of them the lines begin and end with.
+
+    Comments and blanks are many and all alike: to match each with each, as difflib does, takes the square of their number.
+    """
+    now = _once(after)
+    anchors = [(-1, -1), *_rising((was, now[name]) for name, was in _once(before).items() if name in now)]
+    for (a, b), (c, d) in zip(anchors, [*anchors[1:], (len(before), len(after))]):
+        # First from the end: what comes to a line later is put above it rather than below.
+        behind = _alike(before[a + 1 : c][::-1], after[b + 1 : d][::-1])
+        yield from zip(range(c - behind, c), range(d - behind, d))
+        ahead = _alike(before[a + 1 : c - behind], after[b + 1 : d - behind])
+        yield from zip(range(max(a, 0), a + 1 + ahead), range(max(b, 0), b + 1 + ahead))
+
+
+def _once(names: t.Sequence[str | None]) -> dict[str | None, int]:
+    """Where each of the names stands that are there once."""
+    counts = collections.Counter(names)
+    return {name: index for index, name in enumerate(names) if name is not None and counts[name] == 1}
+
+
+def _rising(pairs: t.Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The most of these pairs, which rise in the first number, that rise in the second too."""
+    lasts: list[int] = []
+    chains: list[tuple[t.Any, ...]] = []
+    for was, now in pairs:
+        at = bisect.bisect(lasts, now)
+        lasts[at : at + 1] = [now]
+        chains[at : at + 1] = [(was, now, chains[at - 1] if at else None)]
+    found, chain = [], chains[-1] if chains else None
+    while chain is not None:
+        found.append(chain[:2])
+        chain = chain[2]
+    return found[::-1]
+
+
+def _alike(one: t.Sequence[t.Any], other: t.Sequence[t.Any]) -> int:
+    """How many of the first are the same in both."""
+    return next((index for index, pair in enumerate(zip(one, other)) if pair[0] != pair[1]), min(len(one), len(other)))
