@@ -158,6 +158,12 @@ results:
     phases:
       description: Milliseconds for each of C(dns), C(tcp), C(tls), C(http) and C(frame) that was come to its end.
       type: dict
+    server: {type: str, description: "The answer's header C(Server), or null."}
+    page:
+      description:
+        - Whether Coolify's page answers at C(/api/health) of the same server, where no socket opened and only that tells whose
+          answer it was; else null.
+      type: bool
     diagnosis: {type: dict, description: "C(id), C(cause) and C(next) where it was not as expected, else null."}
 views:
   description: For each of O(views) its C(from) and C(results), or how Ansible failed there, as C(msg).

@@ -59,6 +59,7 @@ values() {
         cat $kept/new >$source/.env
     done
 }
+own() { ip -4 -o addr show eth0 | sed -n '1s/.* inet \([0-9.]*\).*/\1/p'; }
 proxied() {
     domain=$(sed -n 's/.*Host(`\([^`]*\)`).*/\1/p' $dynamic/coolify.yaml | head -n 1)
     curl -sk -o /dev/null -w '%{http_code}' --resolve "$domain:443:127.0.0.1" "https://$domain$1" || :
@@ -339,7 +340,56 @@ _TAILNET = Round(
     {"coolify_access": "tailscale"},
 )
 
+# Other people's servers in front of the host: each has an address of its own on it, and answers at port 80 of that.
+_FRONTS = r"""
+redirected() {
+    network=$(own | cut -d . -f 1-3)
+    for number in 1 2 3 4 5; do
+        rule="PREROUTING -d $network.24$number -p tcp --dport 80 -j REDIRECT --to-ports 809$number"
+        iptables -t nat $1 $rule || $2
+        ip addr $3 $network.24$number/32 dev eth0 || $2
+    done
+    iptables $1 INPUT -p tcp --dport 8091:8095 -j ACCEPT || $2
+}
+"""
+_FRONT = r"""
+import http.client, http.server, threading
+
+class Front(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        number, body = self.server.server_port - 8090, b"not found"
+        status, headers = {
+            2: (502, {}),
+            3: (404, {}),
+            4: (302, {"Location": f"https://auth.example.org/?rd=http%3A%2F%2F{self.headers['Host']}%2F"}),
+            5: (403, {"cf-mitigated": "challenge"}),
+        }.get(number, (0, {}))
+        if number == 1:
+            behind = http.client.HTTPConnection("127.0.0.1", 8000)
+            behind.request("GET", self.path, headers={"Host": self.headers["Host"]})
+            answer = behind.getresponse()
+            status, body = answer.status, answer.read()
+        self.send_response(status)
+        for header in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(*header)
+        self.end_headers()
+        self.wfile.write(body)
+
+for number in (1, 2, 3, 4, 5):
+    server = http.server.ThreadingHTTPServer(("", 8090 + number), Front)
+    threading.Thread(target=server.serve_forever).start()
+"""
+
+
+def _front(words: str, identifier: str, number: int, make: str = "", undo: str = "") -> Fault:
+    entry = {"coolify_access_scheme": "http", "coolify_verify_connect_to": {"{domain}": f"{{network}}.24{number}"}}
+    # Of a page by http .env is to say something else.
+    follows = ("CWT-303", "CWT-304", "CWT-305", "CWT-306", "CWT-329", "CWT-610")
+    return Fault(words, {identifier: "domain"}, make, undo, follows, {**entry, "coolify_verify_outside_hosts": []})
+
+
 _DROP = "PREROUTING -i eth0 -p tcp --dport 443 -j DROP"
+_NO_WAY_BACK = "PREROUTING -s $(ip route | awk '/^default/ {print $3}') -d $(own) -p tcp --dport 80 -j DROP"
 _ENTRIES = Round(
     {
         "unreachable": Fault(
@@ -424,6 +474,26 @@ _ENTRIES = Round(
             f"iptables -t raw -D {_DROP}",
             entry={"coolify_verify_connect_to": {"{domain}": "{address}"}},
             follows=("CWT-329",),
+        ),
+        "front-without-upgrade": _front(
+            "a proxy in front drops Upgrade",
+            "CWT-834",
+            1,
+            f"cat >$kept/front.py <<'END'\n{_FRONT}END\n{_FRONTS}redirected -I false add\n"
+            "systemd-run -q --unit lab-fronts python3 $kept/front.py; until_true 'curl -s http://127.0.0.1:8095/'",
+            f"{_FRONTS}redirected -D : del; systemctl stop lab-fronts",
+        ),
+        "front-without-host": _front("a proxy in front cannot reach the host", "CWT-836", 2),
+        "front-of-others": _front("the domain leads to another server", "CWT-837", 3),
+        "front-with-login": _front("a login stands in front", "CWT-831", 4),
+        "front-with-challenge": _front("a bot challenge stands in front", "CWT-835", 5),
+        "no-way-back": Fault(
+            "the control node alone cannot reach the domain's address",
+            {"CWT-838": "domain"},
+            f"iptables -t raw -I {_NO_WAY_BACK}",
+            f"iptables -t raw -D {_NO_WAY_BACK}",
+            follows=("CWT-303", "CWT-304", "CWT-305", "CWT-306", "CWT-329"),
+            entry={"coolify_access_scheme": "http", "coolify_verify_connect_to": {"{domain}": "{address}"}},
         ),
     }
 )

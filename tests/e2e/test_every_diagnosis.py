@@ -49,8 +49,8 @@ def entries(lab, one: Round) -> dict[str, dict[str, t.Any]]:
     """The variables of each name that the round adds to the inventory."""
     variables = lab.variables()
     address = variables["ansible_host"]
-    unused = address.rpartition(".")[0] + ".250"
-    places = {"address": address, "unused": unused, "domain": variables["lab_domain"]}
+    network = address.rpartition(".")[0]
+    places = {"address": address, "network": network, "unused": network + ".250", "domain": variables["lab_domain"]}
     return {name: filled(fault.entry, places) for name, fault in one.faults.items() if fault.entry is not None}
 
 

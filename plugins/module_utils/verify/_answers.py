@@ -4,15 +4,33 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from . import _websocket
 
 #: Whether a URL's scheme is encrypted, and its port where it names none.
 SCHEMES = {"http": (False, 80), "ws": (False, 80), "https": (True, 443), "wss": (True, 443)}
 _PUSHER_QUERY = "protocol=7&client=js&version=8.4.0&flash=false"
-LOGIN = re.compile(r"cloudflareaccess\.com|/cdn-cgi/access/login|/oauth2/|/outpost\.goauthentik|/authelia", re.I)
-_TUNNEL_DOWN = (520, 521, 522, 523, 524, 530)
+#: Where products that ask people to log in send them, whatever name they have.
+LOGIN = re.compile(
+    r"cloudflareaccess\.com|/cdn-cgi/access/login|/oauth2/|/outpost\.goauthentik|/authelia|/auth/resource/|/\.pomerium/"
+    r"|/openid-connect/auth|/o/oauth2/|[?&]SAMLRequest=|[?&]response_type=",
+    re.I,
+)
+# What a login says beside, or in place of, a redirect.
+_LOGIN_PLACES = ("location", "x-tinyauth-location", "x-redirection-url")
+_LOGIN_COOKIE = re.compile(r"(^|, )(_oauth2_proxy|CF_AppSession|authelia_session|authentik_proxy)", re.I)
+# Checks for robots, which browsers pass: a header's name, and what is in it.
+_CHALLENGES = {
+    "cf-mitigated": "challenge",
+    "x-vercel-mitigated": "challenge",
+    "x-amzn-waf-action": "",
+    "set-cookie": "techaro.lol-anubis",
+}
+#: By its words "Unauthorized", which are all of its answer.
+_TERMINAL_REFUSAL = "12"
+_REDIRECTS = (301, 302, 303, 307, 308)
+_TUNNEL_DOWN = (520, 521, 522, 523, 524, 525, 526, 530)
 
 
 class Fault(Exception):
@@ -47,16 +65,20 @@ def refusal(answer: _websocket.Answer, upgrade: bool, url: SplitResult) -> Fault
     """What an HTTP status means in place of the upgrade."""
     status = answer.status
     location = answer.headers.get("location", "")
-    if LOGIN.search(location):
+    if any(name in answer.headers and word in answer.headers[name] for name, word in _CHALLENGES.items()):
+        return Fault("CWT-835", f"{status} challenge")
+    if status in (*_REDIRECTS, 401, 403, 407) and _asks_to_log_in(answer, url):
         return Fault("CWT-831", f"{status} login page", _place(location))
-    if status in (301, 302, 303, 307, 308):
+    if status in _REDIRECTS:
+        if _same_but_encrypted(location, url):
+            return Fault("CWT-918", f"{status} to https")
         if upgrade and _same_site(location, url):
             # Coolify's own pages send whoever is not logged in to another page.
             return Fault("CWT-912", f"{status} to a page", _place(location))
         return Fault("CWT-913", f"{status} redirect", _place(location))
     if status == 404:
         return Fault("CWT-911" if upgrade else "CWT-917", "404")
-    if status in (401, 403):
+    if status in (401, 403, 407):
         return Fault("CWT-916", str(status))
     if status in (502, 503, 504):
         return Fault("CWT-914", str(status))
@@ -67,6 +89,33 @@ def refusal(answer: _websocket.Answer, upgrade: bool, url: SplitResult) -> Fault
     if upgrade and status == 200:
         return Fault("CWT-912", "200 page")
     return Fault("CWT-917", str(status), str(status))
+
+
+def by_terminal_server(answer: _websocket.Answer) -> bool:
+    """Whether a 401 is the terminal server's own, and not that of a login in front of it."""
+    headers = answer.headers
+    foreign = any(name in headers for name in ("www-authenticate", *_LOGIN_PLACES))
+    return answer.status == 401 and not foreign and headers.get("content-length", _TERMINAL_REFUSAL) == _TERMINAL_REFUSAL
+
+
+def _asks_to_log_in(answer: _websocket.Answer, url: SplitResult) -> bool:
+    """By where it sends people: to a known place, or to one that is told where they came from."""
+    if _LOGIN_COOKIE.search(answer.headers.get("set-cookie", "")):
+        return True
+    for location in (answer.headers.get(name, "") for name in _LOGIN_PLACES):
+        carried = unquote(unquote(location.partition("?")[2])).lower()
+        if LOGIN.search(location) or f"//{url.hostname}" in carried or (url.path != "/" and f"={url.path}" in carried):
+            return True
+    return False
+
+
+def _same_but_encrypted(location: str, url: SplitResult) -> bool:
+    try:
+        parts = urlsplit(location)
+        there = (parts.scheme, parts.hostname, parts.port or 443)
+    except ValueError:
+        return False
+    return not SCHEMES[url.scheme][0] and there == ("https", url.hostname, 443) and parts.path.startswith(url.path)
 
 
 def _same_site(location: str, url: SplitResult) -> bool:

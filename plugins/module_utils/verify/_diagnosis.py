@@ -228,7 +228,8 @@ CWT-806 tunnel?: The tunnel's ingress list lies with Cloudflare.
 - Where a row of the hop domain is red, enter the rules that selfhosted.coolify.site names, in the dashboard (Networks,
     Tunnels); or give coolify_tunnel_id and coolify_tunnel_api_token, and it enters them itself.
 CWT-811 domain: The name does not resolve.
-- Check the DNS record; a tunnel makes a CNAME to <tunnel id>.cfargotunnel.com.
+- Check the DNS record; a tunnel makes a CNAME to <tunnel id>.cfargotunnel.com. Where the name resolves on the tailnet
+    alone, do not check from elsewhere (coolify_verify_control_node: false).
 CWT-812 domain: The name's server was not found in time.
 - Check the resolver of the machine named.
 CWT-821 domain: The TLS certificate has expired, or is not valid yet.
@@ -239,18 +240,34 @@ CWT-823 domain: The TLS certificate's authority is not known to the machine name
 - Use a publicly trusted certificate, or set coolify_verify_ca_path to your own authority's file.
 CWT-824 domain: The TLS handshake fails.
 - Check that the port speaks TLS, and which versions it offers: `openssl s_client -connect HOST:443`.
-CWT-831 domain: A login page stands in between (Cloudflare Access or alike) and answers in place of the WebSocket.
-- That is right for people who log in first; for verify, add a bypass rule for the two paths, or look from inside.
+CWT-831 domain: A login stands in front (Cloudflare Access, Authelia, Pangolin or alike), and answers in place of the WebSocket.
+- Exempt the paths /app/* and /terminal/ws from it, for everybody: Coolify checks both itself, by a key and by the session.
 CWT-832 domain: Cloudflare cannot reach the tunnel or the origin.
 - Check cloudflared: `systemctl status cloudflared`, or the container coolify-cloudflared.
 CWT-833 domain?: The domain was looked at from no machine.
 - Name one of the inventory that finds it in coolify_verify_outside_hosts, or leave out coolify_verify_control_node: false.
+CWT-834 domain: Upgrade is lost in front of this host: every hop on it opens the socket, and Coolify's page comes through.
+- Let what stands in front pass Upgrade and Connection on, by HTTP/1.1, for /app/* and /terminal/ws (in Nginx Proxy Manager,
+    Websockets Support). Where that is a Cloudflare Tunnel, run cloudflared with --protocol http2, since QUIC can lose them
+    (cloudflare/cloudflared#1652), and see that WebSockets are on in the zone (Network).
+CWT-835 domain?: A bot challenge answers in place of the WebSocket. Browsers pass it, and Ansible does not.
+- Let the paths /app/* and /terminal/ws skip it (at Cloudflare, Security rules, a custom rule with the action Skip), or do not
+    check from there (coolify_verify_control_node: false).
+CWT-836 domain: What stands in front of this host cannot reach it, while every hop on the host opens the socket.
+- See which address and port it connects to, and whether a firewall is in between; coolify_firewall_trusted lets a machine in.
+CWT-837 domain: Another server answers at that address, and not this Coolify, while every hop on the host opens the socket.
+- See where the name leads from the machine named, and what listens on that port there.
+CWT-838 domain?: The machine named cannot reach that address, but others can, or it belongs to a private network that this machine
+    is not in. That says nothing about the host.
+- Do not check from there: set coolify_verify_control_node to false, or take the machine out of coolify_verify_outside_hosts. A
+    machine behind the same router as the host may find no way back to it (hairpin NAT).
 
 # 9xx: what a socket said, whatever hop it was opened at
 CWT-901 socket: The connection is refused: nothing listens there.
 - See the hops before this one in the table; `ss -ltn` on the host shows what listens.
 CWT-902 socket: The connection is not answered: a firewall drops it, or the address is wrong.
-- See the hop firewall, and the provider's own firewall.
+- See the hop firewall, and the provider's own firewall. A machine behind the same router as the host may find no way back to
+    its public address (hairpin NAT): check from another one.
 CWT-903 socket: There is no network route to the address.
 - Check the address family: the machine named may have no IPv6, or no tailnet.
 CWT-904 socket: The server ends the connection without an answer.
@@ -271,9 +288,11 @@ CWT-914 socket: 502, 503 or 504: the path is routed, but what is behind it does 
 CWT-915 socket: The upgrade's headers are lost on the way.
 - What forwards this path must pass Upgrade and Connection on, by HTTP/1.1.
 CWT-916 socket: 401 or 403 by something that is not Coolify's terminal server: a login of another kind stands in between.
-- Let the two WebSocket paths through without it; Coolify checks them itself.
+- Let the paths /app/* and /terminal/ws through without it; Coolify checks both itself, by a key and by the session.
 CWT-917 socket: An HTTP status that is not the expected one.
 - Read the logs of what answers there.
+CWT-918 socket: A redirect to https of the same address, where pages are taken to be http.
+- Set coolify_access_scheme to https; browsers that open the page by https do not come this way.
 CWT-921 socket: What answers is not HTTP.
 - Check that the port is the right one, and the scheme (http, https).
 CWT-922 socket: The answer's header is larger than any proxy would send.

@@ -10,6 +10,7 @@ Proxies of the environment are not used.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import json
 import queue
 import socket
@@ -17,10 +18,11 @@ import ssl
 import threading
 import time
 import typing as t
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from ..tailnet import _tailscale
 from . import _diagnosis, _websocket
-from ._answers import SCHEMES, Fault, printable, refusal, request
+from ._answers import SCHEMES, Fault, by_terminal_server, printable, refusal, request
 
 KINDS = ("terminal", "app", "http")
 EXPECTATIONS = ("open", "closed")
@@ -38,9 +40,17 @@ _WORDS_BEFORE_CLOSE = 8
 
 #: Seconds after which a port that does not answer counts as closed: a lost packet is sent again after one.
 CLOSED_AFTER = 1.5
+# The part of the time that an address has to answer; in the rest another port of it is tried.
+_TO_CONNECT = 0.75
 #: What a thread may need to come back after the deadline.
 _GRACE = 0.1
 
+# What an answer means then depends on whether it is Coolify's page that such requests reach.
+_UNCLEAR = ("CWT-911", "CWT-912", "CWT-915", "CWT-917")
+# From somewhere else they lead to another machine, or to none, so that silence there tells nothing (RFC 1918, 3927, 4193, 4291).
+_PRIVATE = tuple(
+    map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"))
+)
 # Found by the machine itself, before a packet leaves it: it has no network of the address's family.
 _NO_NETWORK = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -171,15 +181,29 @@ class Probe:
         self._status: int | None = None
         self._received = False
         self._cookies = ""
+        self._server: str | None = None
+        self._found: dict[str, t.Any] | None = None
 
     def result(self) -> dict[str, t.Any]:
         try:
             return self._told(None, self._open())
         except Fault as met:
-            return self._told(met, met.seen)
+            self._found = self._told(met, met.seen)
+            return {**self._found, "page": self._page(self._found["diagnosis"])}
+
+    def _page(self, met: dict[str, str] | None) -> bool | None:
+        """Whether Coolify's page answers where something else than its socket did; None where nothing tells."""
+        if self._target["kind"] == "http" or met is None or met["id"] not in _UNCLEAR:
+            return None
+        asked = {**self._target, "kind": "http", "expect": "open", "status": 200, "body": b"OK"}
+        asked["url"] = urlunsplit((*self._url[:2], "/api/health", "", ""))
+        seen = Probe(asked, self._end, None, self._context).result()
+        return seen["ok"] if seen["status"] in (200, 404) else None
 
     def unfinished(self) -> dict[str, t.Any]:
         """The result of a look that has not come back."""
+        if self._found is not None:
+            return self._found
         fault = self._late() if "dns" in self._phases else Fault("CWT-812", "no address")
         return self._told(fault, fault.seen)
 
@@ -193,6 +217,8 @@ class Probe:
             "seen": seen,
             "milliseconds": round((time.monotonic() - self._begin) * 1000, 1),
             "phases": dict(self._phases),
+            "server": self._server,
+            "page": None,
             "diagnosis": _diagnosis.explain(fault.identifier, fault.detail) if fault else None,
         }
 
@@ -244,12 +270,30 @@ class Probe:
                 self._passed("tcp")
                 return connection
             connection.close()
+        if self._target["expect"] == "open" and closed.seen in ("timed out", "no route") and found:
+            if elsewhere(str(address[0]), _own_address(family, address)):
+                raise Fault("CWT-838", closed.seen, str(address[0]))
+            if closed.seen == "timed out":
+                raise _Closed("CWT-902", closed.seen, self._knocked(family, address))
         raise closed
+
+    def _knocked(self, family: int, address: t.Any) -> str:
+        """Whether the machine reaches anything else of an address, in words."""
+        port = 80 if self._port != 80 else 443
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as connection:
+                connection.settimeout(self._left())
+                connection.connect((address[0], port, *address[2:]))
+        except ConnectionRefusedError:
+            pass
+        except OSError:
+            return f"port {port} of {address[0]} does not answer either"
+        return f"port {port} of {address[0]} answers"
 
     def _patience(self, addresses_left: int) -> float:
         """Seconds for one attempt to connect: an address that does not answer leaves time for the others."""
         left = self._left() / addresses_left
-        return min(left, CLOSED_AFTER) if self._target["expect"] == "closed" else left
+        return min(left, CLOSED_AFTER) if self._target["expect"] == "closed" else left * _TO_CONNECT
 
     def _handshake(self, connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
         connection.settimeout(self._left())
@@ -288,8 +332,11 @@ class Probe:
             connection.sendall(asked)
             answer = reader.answer()
             self._status = answer.status
+            self._server = printable(answer.headers.get("server", ""))[:40] or None
             self._passed("http")
             seen = self._judge(answer, key)
+            if self._target.get("body") and self._target["body"] not in reader.body():
+                raise Fault("CWT-912", f"{answer.status} page")
             if self._target["kind"] == "app":
                 seen = self._greeted(connection, reader, self._greeting(reader))
             elif self._target["kind"] == "terminal" and answer.status == 101:
@@ -343,7 +390,7 @@ class Probe:
             if answer.headers.get("sec-websocket-extensions") or answer.headers.get("sec-websocket-protocol"):
                 raise Fault("CWT-924", "101, wrong handshake")
             return "101"
-        elif status == 401 and self._target["kind"] == "terminal" and "www-authenticate" not in answer.headers:
+        elif self._target["kind"] == "terminal" and by_terminal_server(answer):
             return "401"
         raise refusal(answer, key is not None, self._url)
 
@@ -381,6 +428,33 @@ class Probe:
             return f"101 error {code}"
         # The message beside the code may repeat the key.
         raise Fault("CWT-936" if code == _UNKNOWN_KEY else "CWT-937", f"101 error {code}", f"code {code}")
+
+
+def is_private(address: str) -> bool:
+    """Whether an address leads to another machine, or to none, from other networks; of what is none, it is false."""
+    try:
+        return any(ipaddress.ip_address(address.split("%")[0]) in network for network in _PRIVATE)
+    except ValueError:
+        return False
+
+
+def elsewhere(address: str, own: str) -> bool:
+    """Whether an address has a meaning in a network alone that the machine is not in which would use its `own` for it."""
+    address, own = address.split("%")[0], own.split("%")[0]
+    if _tailscale.in_range(address):
+        return not _tailscale.in_range(own)
+    network = ipaddress.ip_network(f"{address}/{64 if ':' in address else 24}", strict=False)
+    return is_private(address) and ipaddress.ip_address(own) not in network
+
+
+def _own_address(family: int, address: t.Any) -> str:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as connection:
+            # This sends nothing.
+            connection.connect(address)
+            return str(connection.getsockname()[0])
+    except OSError:
+        return "0.0.0.0"
 
 
 def _as_closed(fault: Fault | None, seen: str) -> Fault | None:

@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ..plan import _access, _tailnet, _words
-from . import _states
+from . import _chain, _states
 from ._states import Json, Row
 
 _OUTER = ("host", "domain", "tunnel", "traefik", "caddy", "tailscale", "firewall")
@@ -38,10 +38,8 @@ def result(
     the machine's name. `traefik_document` is what Traefik's file of ours says as YAML; None where it is no YAML. `unlooked` has
     the sides that nobody looked from, as an id of the diagnoses and the side's name.
     """
-    rows = _states.Rows(host, plan["ports"]["http"], (plan["served"] or {}).get("host", ""))
-    sockets = [(seen["url"], seen["diagnosis"] is None) for look in looks for seen in look.get("results", [])]
-    opened = {url for url, good in sockets if good} - {url for url, good in sockets if not good}
-    _states.add(rows, plan, info, traefik_document, opened)
+    rows, chain = _states.Rows(host), _chain.Chain(plan, info, looks)
+    _states.add(rows, plan, info, traefik_document, chain.opened)
     for look in looks:
         if "results" not in look and look["item"] == "host":
             # Without it nothing is proved, however right the files are.
@@ -49,7 +47,7 @@ def result(
         elif "results" not in look:
             rows.not_looked("CWT-104", look["item"], reason=_states.first_line(look.get("msg")))
         for seen in look.get("results", []):
-            rows.looked(look["item"], seen)
+            rows.looked(look["item"], seen, chain.diagnosis(seen))
     for identifier, side in unlooked:
         rows.not_looked(identifier, side)
     found = _judged(host, sorted(rows.rows, key=lambda row: _ORDER.index(row["hop"])))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import typing as t
 import unicodedata
-from urllib.parse import urlsplit
 
 from ..env import _pusher
 from ..firewall import _ufw_rules
@@ -24,32 +23,15 @@ from . import _diagnosis, _targets
 # A path that the wanted rule answers, for the reader.
 _TUNNEL_EXAMPLES = {"terminal": "/terminal/ws", "app": "/app/"}
 
-# What a socket's symptom means where it is known which hop was looked at.
-_REFINED = {
-    "nginx": {"CWT-911": "CWT-211", "CWT-912": "CWT-211", "CWT-913": "CWT-211", "CWT-914": "CWT-212"},
-    "traefik": {
-        "CWT-901": "CWT-513",
-        "CWT-902": "CWT-513",
-        "CWT-911": "CWT-511",
-        "CWT-912": "CWT-511",
-        "CWT-913": "CWT-511",
-        "CWT-914": "CWT-512",
-    },
-    "tailscale": {"CWT-902": "CWT-705", "CWT-903": "CWT-705"},
-}
-_REFINED["caddy"] = _REFINED["traefik"]
-
 Json = t.Mapping[str, t.Any]
 Row = t.Dict[str, t.Any]
 
 
 class Rows:
-    """Collects the rows of one host, whose page is published at this port, and served by tailscaled below this name."""
+    """Collects the rows of one host."""
 
-    def __init__(self, host: str, page_port: int | None = None, served_name: str = "") -> None:
+    def __init__(self, host: str) -> None:
         self._host = host
-        self._page_port = page_port
-        self._served_name = served_name
         self.rows: list[Row] = []
 
     def good(self, hop: str, thing: str, seen: str) -> None:
@@ -62,17 +44,8 @@ class Rows:
         diagnosis = _diagnosis.explain(identifier, detail)
         self._add(hop or _diagnosis.TABLE[identifier].hop, "host", thing, seen, None, diagnosis)
 
-    def looked(self, origin: str, result: Json) -> None:
-        hop, diagnosis = result["name"], result["diagnosis"]
-        if diagnosis is not None:
-            refined, url = _REFINED.get(hop, {}).get(diagnosis["id"]), urlsplit(result["url"])
-            if refined == "CWT-705" and url.hostname == self._served_name:
-                # There tailscaled itself has the port, and not what Docker publishes.
-                refined = None
-            elif refined == "CWT-705" and url.port != self._page_port:
-                refined = "CWT-609"
-            diagnosis = _diagnosis.explain(refined) if refined else diagnosis
-        self._add(hop, origin, result["url"], result["seen"], result["milliseconds"], diagnosis)
+    def looked(self, origin: str, result: Json, diagnosis: Json | None) -> None:
+        self._add(result["name"], origin, result["url"], result["seen"], result["milliseconds"], diagnosis)
 
     def not_looked(self, identifier: str, origin: str, thing: str = "", reason: str = "") -> None:
         hop = _diagnosis.TABLE[identifier].hop

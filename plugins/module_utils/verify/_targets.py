@@ -14,10 +14,6 @@ from . import _handshake
 CONTROL_NODE = "localhost"
 VIEWS = ("host", "control", "tailnet", "outside")
 _PATHS = (("terminal", "/terminal/ws"), ("app", "/app/"))
-# From somewhere else they lead to another machine, or to none, so that silence there tells nothing (RFC 1918, 3927, 4193, 4291).
-_PRIVATE = tuple(
-    map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"))
-)
 
 Json = t.Mapping[str, t.Any]
 
@@ -47,7 +43,7 @@ def looks(
     trusts `ca_certificates` (PEM) beside the system's. The others as of `targets`.
     """
     if not addresses_given:
-        addresses = [one for one in addresses if not _is_private(one)]
+        addresses = [one for one in addresses if not _handshake.is_private(one)]
     machines = [("control", CONTROL_NODE)] if control else []
     machines += [*(("tailnet", name) for name in tailnet), *(("outside", name) for name in outside)]
     views = []
@@ -207,13 +203,6 @@ def _both(hop: str, base: str, **options: t.Any) -> list[dict[str, t.Any]]:
 
 def _published(hop: str, base: str, ports: Json, **options: t.Any) -> list[dict[str, t.Any]]:
     return [dict(options, name=hop, kind=kind, url=f"{base}:{ports[kind]}{path}") for kind, path in _PATHS if ports[kind]]
-
-
-def _is_private(address: str) -> bool:
-    try:
-        return any(ipaddress.ip_address(address) in network for network in _PRIVATE)
-    except ValueError:
-        return False
 
 
 def _is_public(address: str, plan: Json) -> bool:

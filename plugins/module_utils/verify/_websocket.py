@@ -20,6 +20,7 @@ PAYLOAD_LIMIT = 65536
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 _CONTINUATION = 0x0
+_BODY = 64
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?")
@@ -113,6 +114,15 @@ class Reader:
             answer = _parse(head)
             if answer.status >= 200 or answer.status == 101:
                 return answer
+
+    def body(self) -> bytes:
+        """The beginning of what follows an answer, as it comes; some bytes more may be the next answer's."""
+        try:
+            while len(self._buffer) < _BODY:
+                self._more()
+        except ProtocolError:
+            pass
+        return self._buffer[:_BODY]
 
     def message(self) -> Frame:
         """The next whole message or close frame; pings and pongs in between are passed over.

@@ -81,7 +81,7 @@ ANSWERS: dict[str, tuple[bytes, str]] = {
     "page": (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", "CWT-912"),
     "page after a redirect": (b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n", "CWT-912"),
     "redirect loop": (b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1/app/\r\n\r\n", "CWT-912"),
-    "redirect to https": (b"HTTP/1.1 301 Moved\r\nLocation: https://127.0.0.1/app/\r\n\r\n", "CWT-913"),
+    "redirect to another page by https": (b"HTTP/1.1 301 Moved\r\nLocation: https://127.0.0.1/\r\n\r\n", "CWT-913"),
     "redirect to another host": (b"HTTP/1.1 307 Moved\r\nLocation: http://x.example/?token=S3CRET\r\n\r\n", "CWT-913"),
     "redirect to nonsense": (b"HTTP/1.1 308 Moved\r\nLocation: http://[::1\r\n\r\n", "CWT-913"),
     "access login": (
@@ -103,6 +103,91 @@ ANSWERS: dict[str, tuple[bytes, str]] = {
     "broken header": (b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n", "CWT-921"),
     "half a header": (b"HTTP/1.1 101 Switch", "CWT-921"),
     "nothing": (b"", "CWT-904"),
+}
+
+_OIDC = "client_id=x&redirect_uri=https%3A%2F%2F{}&response_type=code&scope=openid&state=S3CRET"
+# What answers in front of a Coolify, as the products themselves document it: status and headers, in which {url}, {path} and, in
+# percent form, {quoted} and {quoted_path} are what was asked for. A WebSocket asks for no HTML, and is often told so by 401.
+PRODUCTS: dict[str, tuple[int, dict[str, str], str]] = {
+    "Cloudflare Access": (
+        302,
+        {
+            "location": "https://team.cloudflareaccess.com/cdn-cgi/access/login/coolify.example.com"
+            "?kid=x&redirect_url={quoted_path}&meta=S3CRET"
+        },
+        "CWT-831",
+    ),
+    "Authelia": (302, {"location": "https://auth.example.org/?rd={quoted}&rm=GET"}, "CWT-831"),
+    "Authelia, for a WebSocket": (401, {"location": "https://sso.example.org/?rd={quoted}&rm=GET"}, "CWT-831"),
+    "Pangolin": (302, {"location": "https://pangolin.example.org/auth/resource/5e1b?redirect={quoted}"}, "CWT-831"),
+    "Pangolin with header authentication": (401, {"www-authenticate": 'Basic realm="pangolin"'}, "CWT-916"),
+    "tinyauth": (307, {"location": "https://in.example.org/login?redirect_uri={quoted}"}, "CWT-831"),
+    "tinyauth, for a WebSocket": (
+        401,
+        {"x-tinyauth-location": "https://in.example.org/login?login_for=app&redirect_uri={quoted}"},
+        "CWT-831",
+    ),
+    "authentik, one application": (
+        302,
+        {"location": "https://coolify.example.com/outpost.goauthentik.io/start?rd={quoted}"},
+        "CWT-831",
+    ),
+    "authentik, a domain": (
+        302,
+        {"location": "https://id.example.org/application/o/authorize/?" + _OIDC.format("id.example.org%2Fcallback")},
+        "CWT-831",
+    ),
+    "oauth2-proxy behind nginx": (302, {"location": "/oauth2/sign_in?rd={path}"}, "CWT-831"),
+    "oauth2-proxy's own page": (403, {"set-cookie": "_oauth2_proxy=; Path=/; Max-Age=0; HttpOnly"}, "CWT-831"),
+    "Keycloak": (
+        302,
+        {
+            "location": "https://sso.example.org/realms/home/protocol/openid-connect/auth?"
+            + _OIDC.format("coolify.example.com%2Foauth%2Fcallback")
+        },
+        "CWT-831",
+    ),
+    "Pomerium": (
+        302,
+        {"location": "https://authenticate.example.org/.pomerium/sign_in?pomerium_redirect_uri={quoted}&sig=S3CRET"},
+        "CWT-831",
+    ),
+    "Pomerium, for a WebSocket": (401, {"content-type": "application/json", "content-length": "63"}, "CWT-916"),
+    "Vouch Proxy": (302, {"location": "https://vouch.example.org/login?url={url}&vouch-failcount=&error="}, "CWT-831"),
+    "AuthCrunch in Caddy": (302, {"location": "/auth?redirect_url={quoted}"}, "CWT-831"),
+    "AWS load balancer": (
+        302,
+        {"location": "https://idp.example.org/authorize?" + _OIDC.format("coolify.example.com%2Foauth2%2Fidpresponse")},
+        "CWT-831",
+    ),
+    "Google IAP": (
+        302,
+        {"location": "https://accounts.google.com/o/oauth2/v2/auth?" + _OIDC.format("iap.googleapis.com")},
+        "CWT-831",
+    ),
+    "Google IAP, for a WebSocket": (
+        401,
+        {"x-goog-iap-generated-response": "true", "content-type": "text/html", "content-length": "37"},
+        "CWT-916",
+    ),
+    "SAML of any product": (302, {"location": "https://idp.example.org/sso?SAMLRequest=S3CRET&RelayState=x"}, "CWT-831"),
+    "access list of Nginx Proxy Manager": (401, {"www-authenticate": 'Basic realm="Authorization required"'}, "CWT-916"),
+    "Cloudflare's challenge": (403, {"cf-mitigated": "challenge", "server": "cloudflare"}, "CWT-835"),
+    "a rule of Cloudflare's that blocks": (403, {"server": "cloudflare"}, "CWT-916"),
+    "Vercel's challenge": (429, {"x-vercel-mitigated": "challenge"}, "CWT-835"),
+    "Vercel's firewall": (403, {"x-vercel-mitigated": "deny"}, "CWT-916"),
+    "AWS WAF's challenge": (202, {"x-amzn-waf-action": "challenge"}, "CWT-835"),
+    "AWS WAF's puzzle": (405, {"x-amzn-waf-action": "captcha"}, "CWT-835"),
+    "Anubis": (200, {"set-cookie": "techaro.lol-anubis-cookie-verification=S3CRET; Path=/"}, "CWT-835"),
+    "Traefik's redirection of an entry point": (308, {"location": "https://coolify.example.com{path}"}, "CWT-918"),
+    "nginx's or Cloudflare's way to https": (301, {"location": "https://coolify.example.com:443{path}"}, "CWT-918"),
+    "another port by https": (301, {"location": "https://coolify.example.com:8443{path}"}, "CWT-913"),
+    "another name by https": (301, {"location": "https://www.example.com{path}"}, "CWT-913"),
+    "cloudflared without a connection": (530, {"server": "cloudflare"}, "CWT-832"),
+    "Cloudflare without the origin": (522, {"server": "cloudflare"}, "CWT-832"),
+    "Reverb without Upgrade": (500, {"content-type": "text/plain"}, "CWT-917"),
+    "Traefik without a router": (404, {"x-content-type-options": "nosniff"}, "CWT-911"),
+    "Coolify's page": (302, {"location": "http://coolify.example.com/login", "server": "nginx"}, "CWT-912"),
 }
 
 
@@ -240,7 +325,10 @@ PROMPT = "root@host:~# "
 DENIED = "root@host.docker.internal: Permission denied (publickey).\r\n"
 # For whoever brings a session and two keys of Coolify's.
 SESSIONS: dict[str, tuple[Serve, str]] = {
-    "the session is refused": (answering(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"), "CWT-941"),
+    "the session is refused": (
+        answering(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 12\r\n\r\nUnauthorized"),
+        "CWT-941",
+    ),
     "the session is sent away": (upgrading(closing(4401)), "CWT-941"),
     "the session's token is sent away": (upgrading(closing(4403)), "CWT-941"),
     "the host is none to open": (terminal(["Unauthorized: Target host host.docker.internal not in authorized list"]), "CWT-942"),
@@ -260,7 +348,8 @@ NO_RESOLVER = ("a resolver that never answers", "CWT-812")
 
 def by_diagnosis() -> t.Iterator[tuple[str, str]]:
     """Each id, and one of the faults above that it is given to, in words."""
-    kinds = {"terminal": TERMINALS, "answer": ANSWERS, "server": HOSTILE, "certificate": CERTIFICATES, "session": SESSIONS}
+    kinds: dict[str, t.Any] = {"terminal": TERMINALS, "answer": ANSWERS, "product": PRODUCTS, "server": HOSTILE}
+    kinds.update(certificate=CERTIFICATES, session=SESSIONS)
     for kind, table in kinds.items():
         for words, entry in table.items():
             yield entry[-1], f"{kind}: {words}"

@@ -13,6 +13,7 @@ import threading
 import time
 import typing as t
 from unittest import mock
+from urllib.parse import quote, urlsplit
 
 import pytest
 from hostile_servers import (
@@ -21,6 +22,7 @@ from hostile_servers import (
     HOSTILE,
     NO_RESOLVER,
     NO_TLS,
+    PRODUCTS,
     TERMINALS,
     UNKNOWN_KEY,
     Serve,
@@ -36,7 +38,7 @@ from hostile_servers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _diagnosis, _handshake, _websocket
+from ansible_collections.selfhosted.coolify.plugins.module_utils.verify import _answers, _diagnosis, _handshake, _websocket
 
 # For what ends by the clock, which is told by these ids, and for what ends by itself, on a machine however busy.
 DEADLINE, PATIENCE = 0.8, 30.0
@@ -53,6 +55,7 @@ def server(serve: Serve, read_request: bool = True) -> t.Iterator[int]:
     def run() -> None:
         with contextlib.suppress(OSError):
             connection, _address = listener.accept()
+            listener.close()
             with connection:
                 connection.settimeout(5)
                 request = b""
@@ -204,6 +207,61 @@ def test_wrong_answer(name: str, kind: str) -> None:
     assert "S3CRET" not in json.dumps(result)
 
 
+@pytest.mark.parametrize("path", ["/app/", "/terminal/ws"])
+@pytest.mark.parametrize("name", sorted(PRODUCTS))
+def test_what_stands_in_front(name: str, path: str) -> None:
+    status, headers, identifier = PRODUCTS[name]
+    scheme = "https" if identifier == "CWT-831" else "http"
+    asked = path + "key?protocol=7&client=js" if path == "/app/" else path
+    url = f"{scheme}://coolify.example.com{asked}"
+    words = {"url": url, "path": asked, "quoted": quote(url, safe=""), "quoted_path": quote(asked, safe="")}
+    answer = _websocket.Answer(status, {key: value.format(**words) for key, value in headers.items()})
+    met = _answers.refusal(answer, True, urlsplit(f"{scheme}://coolify.example.com{path}"))
+    assert met.identifier == identifier
+    assert "S3CRET" not in met.detail
+    # Nor is it taken for the terminal server, which says 401 too.
+    assert not _answers.by_terminal_server(answer)
+
+
+@contextlib.contextmanager
+def website(page: Serve) -> t.Iterator[int]:
+    """A server that knows no WebSocket, and a `page` for /api/health."""
+    with contextlib.ExitStack() as opened:
+        listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def run() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _address = listener.accept()
+                    with connection:
+                        connection.settimeout(5)
+                        request = connection.recv(4096)
+                        serve = page if b" /api/health " in request else answering(b"HTTP/1.1 404 No\r\nServer: one\r\n\r\n")
+                        serve(connection, request)
+
+        threading.Thread(target=run, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("page", "seen"),
+    [
+        (answering(b"HTTP/1.1 200 OK\r\n\r\nOK\n"), True),
+        (answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nOK\n\r\n0\r\n\r\n"), True),
+        (answering(b"HTTP/1.1 200 OK\r\n\r\n<!doctype html><title>Welcome to nginx!</title>" + b"x" * 99), False),
+        (answering(b"HTTP/1.1 404 Not Found\r\n\r\n404 page not found"), False),
+        (answering(b"HTTP/1.1 302 Found\r\nLocation: https://auth.example.org/\r\n\r\n"), None),
+        (silence, None),
+    ],
+    ids=["Coolify", "in pieces", "another page", "no page", "login", "silence"],
+)
+def test_whose_page_it_is_that_answers(page: Serve, seen: bool | None) -> None:
+    """Where no socket opens; and what was met is told even if that is never answered."""
+    with website(page) as port:
+        result = in_time([target(port)], deadline=DEADLINE if page is silence else PATIENCE)[0]
+    assert (result["diagnosis"]["id"], result["page"], result["server"]) == ("CWT-911", seen, "one")
+
+
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_hostile_server(name: str) -> None:
     serve, identifier = HOSTILE[name]
@@ -271,6 +329,48 @@ def test_end_before_an_answer_is_closed(serve: Serve) -> None:
 def test_whatever_answers_is_open(serve: Serve) -> None:
     result = look(serve, expect="closed", deadline=DEADLINE if serve is silence else PATIENCE)
     assert (result["ok"], result["diagnosis"]["id"]) == (False, "CWT-601")
+
+
+@pytest.mark.parametrize(
+    ("address", "own", "expected"),
+    [
+        ("192.168.1.15", "192.168.1.20", False),
+        ("192.168.1.15", "192.168.2.20", True),
+        ("10.4.0.9", "203.0.113.7", True),
+        ("203.0.113.7", "192.168.1.20", False),
+        ("100.64.0.2", "100.101.3.4", False),
+        ("100.64.0.2", "192.168.1.20", True),
+        ("fd7a:115c:a1e0::2", "fd7a:115c:a1e0:ab12::9", False),
+        ("fd00:1::2", "2001:db8::7", True),
+        ("fe80::1%eth0", "fe80::2%eth0", False),
+        ("2001:db8::7", "fd00:1::2", False),
+    ],
+)
+def test_an_address_of_a_network_that_the_machine_is_not_in(address: str, own: str, expected: bool) -> None:
+    assert _handshake.elsewhere(address, own) is expected
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("10.255.255.254", (None, "CWT-838", "10.255.255.254")),
+        ("203.0.113.7", (False, "CWT-902", "port 443 of 203.0.113.7 does not answer either")),
+    ],
+)
+def test_silence_tells_something_where_the_address_means_the_host(
+    monkeypatch: pytest.MonkeyPatch, address: str, expected: tuple[t.Any, str, str]
+) -> None:
+    connect = socket.socket.connect
+
+    def lost(self: socket.socket, where: t.Any) -> None:
+        if self.type == socket.SOCK_STREAM:
+            raise socket.timeout
+        connect(self, where)
+
+    monkeypatch.setattr(_handshake.socket.socket, "connect", lost)
+    result = _handshake.probe_all([target(80, url="http://coolify.invalid/app/", connect_to=address)], PATIENCE)[0]
+    assert (result["ok"], result["diagnosis"]["id"]) == expected[:2]
+    assert f"({expected[2]})" in result["diagnosis"]["cause"]
 
 
 def test_unknown_name() -> None:

@@ -362,10 +362,114 @@ def test_ufw_that_is_not_active_is_no_fault() -> None:
 # -- sockets -----------------------------------------------------------------------------------------------------------------
 
 
-def looked(item: str, name: str, url: str, identifier: str | None) -> dict[str, t.Any]:
+def looked(item: str, name: str, url: str, identifier: str | None, **more: t.Any) -> dict[str, t.Any]:
     diagnosis = _diagnosis.explain(identifier) if identifier else None
     result = {"name": name, "url": url, "seen": "x", "milliseconds": 1.0, "ok": identifier is None, "diagnosis": diagnosis}
-    return {"item": item, "results": [result]}
+    kind = "terminal" if url.endswith("/terminal/ws") else "app"
+    return {"item": item, "results": [{**result, "kind": kind, "status": None, "server": None, "page": None, **more}]}
+
+
+def inside(**broken: str) -> list[dict[str, t.Any]]:
+    """What the host itself saw of its links; `broken` has by hop what was met there."""
+    places = {
+        "realtime": "http://127.0.0.1:6001/app/",
+        "nginx": "http://127.0.0.1:8000/app/",
+        "traefik": f"https://{DOMAIN}/app/",
+    }
+    return [looked("host", hop, url, broken.get(hop)) for hop, url in places.items()]
+
+
+def in_front(symptom: str, links: list[dict[str, t.Any]], url: str = f"https://{DOMAIN}/app/", **more: t.Any) -> dict[str, t.Any]:
+    """The row of what the control node saw in place of a socket."""
+    info, plan = host("treated")
+    plan["firewall"]["wanted"] = False
+    rows = rows_of(info, plan, [*links, looked("control", "domain", url, symptom, **more)])
+    (row,) = (row for row in rows if (row["hop"], row["from"], row["url"]) == ("domain", "control", url))
+    return row
+
+
+@pytest.mark.parametrize(
+    ("symptom", "status", "page", "identifier"),
+    [
+        ("CWT-911", 404, True, "CWT-834"),
+        ("CWT-912", 302, True, "CWT-834"),
+        ("CWT-915", 426, True, "CWT-834"),
+        ("CWT-917", 500, True, "CWT-834"),
+        ("CWT-911", 404, False, "CWT-837"),
+        ("CWT-912", 200, False, "CWT-837"),
+        ("CWT-917", 500, False, "CWT-837"),
+        ("CWT-914", 502, None, "CWT-836"),
+        # What is known of it already, and what nothing more is known of.
+        ("CWT-911", 404, None, "CWT-911"),
+        ("CWT-917", 429, True, "CWT-917"),
+        ("CWT-831", 302, None, "CWT-831"),
+        ("CWT-835", 403, None, "CWT-835"),
+        ("CWT-913", 301, None, "CWT-913"),
+        ("CWT-832", 530, None, "CWT-832"),
+    ],
+)
+def test_where_every_link_holds_the_fault_is_in_front(symptom: str, status: int, page: bool | None, identifier: str) -> None:
+    """Field case G8, which was "run site" and "read the logs"."""
+    row = in_front(symptom, inside(), status=status, page=page, server="openresty")
+    assert (row["id"], row["ok"]) == (identifier, _diagnosis.verdict(identifier))
+    assert ("answered by openresty" in row["cause"]) == (identifier in ("CWT-834", "CWT-836", "CWT-837"))
+
+
+def test_whom_the_firewall_refused_is_named_where_a_gateway_cannot_reach_the_host() -> None:
+    info, plan = host("treated")
+    info["managed"]["firewall"]["refused"] = ["192.168.1.9"]
+    looks = [*inside(), looked("control", "domain", f"https://{DOMAIN}/app/", "CWT-914", status=502)]
+    causes = [row["cause"] for row in rows_of(info, plan, looks) if row["id"] == "CWT-836"]
+    assert [cause for cause in causes if "the firewall refused 192.168.1.9" in cause] == causes != []
+
+
+@pytest.mark.parametrize(
+    ("broken", "first"),
+    [
+        ({"nginx": "CWT-911"}, "nginx first (CWT-211)"),
+        ({"traefik": "CWT-914"}, "traefik first (CWT-512)"),
+        ({"realtime": "CWT-904", "nginx": "CWT-914", "traefik": "CWT-914"}, "realtime first (CWT-904)"),
+    ],
+)
+def test_the_first_broken_link_from_inside_is_what_to_mend(broken: dict[str, str], first: str) -> None:
+    row = in_front("CWT-914", inside(**broken), status=502)
+    assert (row["id"], first in row["next"]) == ("CWT-914", True)
+    # A login stands before all of them.
+    assert in_front("CWT-831", inside(**broken))["next"] == _diagnosis.TABLE["CWT-831"].next
+
+
+def test_without_a_look_at_the_containers_nginx_nothing_is_said_of_what_is_in_front() -> None:
+    assert in_front("CWT-911", inside()[:1], status=404, page=True)["id"] == "CWT-911"
+    terminal = in_front("CWT-911", inside(), f"https://{DOMAIN}/terminal/ws", status=404, page=True)
+    assert terminal["id"] == "CWT-911"
+
+
+@pytest.mark.parametrize(
+    ("hop", "scheme", "good"), [("traefik", "https", True), ("domain", "https", True), ("domain", "http", False)]
+)
+def test_a_redirect_to_https_is_fine_where_pages_are_https(hop: str, scheme: str, good: bool) -> None:
+    """Field case G11, which was "a broken file stops all later changes"."""
+    info, plan = host("treated")
+    plan["domain"]["scheme"] = scheme
+    url = f"http://{DOMAIN}/app/"
+    found = [(row["ok"], row["id"]) for row in rows_of(info, plan, [looked("host", hop, url, "CWT-918")]) if row["url"] == url]
+    assert found == [(True, None) if good else (False, "CWT-918")]
+
+
+@pytest.mark.parametrize("symptom", ["CWT-811", "CWT-812", "CWT-901", "CWT-902", "CWT-903"])
+def test_a_machine_that_finds_no_way_says_nothing_of_what_others_reach(symptom: str) -> None:
+    """Field case G15, and hairpin NAT. The host itself finds the name at loopback, which is no other machine."""
+    assert in_front(symptom, inside())["id"] == symptom
+    others = looked("outside", "domain", f"https://{DOMAIN}/app/", None)
+    row = in_front(symptom, [*inside(), others])
+    assert (row["ok"], row["id"]) == (None, "CWT-838")
+
+
+def test_what_tailscaled_serves_is_a_way_with_links_too() -> None:
+    info, plan = served()
+    url = "https://coolify.tail1234.ts.net/app/"
+    looks = [*inside()[:2], looked("peer", "tailscale", url, "CWT-912", status=200, page=True)]
+    assert [row["id"] for row in rows_of(info, plan, looks) if row["url"] == url] == ["CWT-834"]
 
 
 @pytest.mark.parametrize(
