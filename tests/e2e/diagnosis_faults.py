@@ -449,10 +449,9 @@ _ENTRIES = Round(
             follows=("CWT-329",),
         ),
         "no-view": Fault(
-            "the control node is not to look, and no machine outside is named",
+            "neither the control node nor another machine is to look at the domain",
             {"CWT-833": "domain"},
-            entry={"coolify_verify_control_node": False, "coolify_verify_outside_hosts": []},
-            follows=("CWT-610",),
+            entry={"coolify_verify_control_node": False, "coolify_verify_domain_hosts": []},
         ),
         "no-address": Fault(
             "the public name that is to be closed has no address",
@@ -472,8 +471,8 @@ _ENTRIES = Round(
             {"CWT-902": "domain"},
             f"iptables -t raw -I {_DROP}",
             f"iptables -t raw -D {_DROP}",
-            entry={"coolify_verify_connect_to": {"{domain}": "{address}"}},
-            follows=("CWT-329",),
+            # That nothing is published either was asked for.
+            entry={"coolify_verify_connect_to": {"{domain}": "{address}"}, "coolify_verify_broadcast": False},
         ),
         "front-without-upgrade": _front(
             "a proxy in front drops Upgrade",

@@ -169,6 +169,7 @@ def tasks(found):
         ("coolify_verify_deadline", 0, "coolify_verify_deadline is 0"),
         ("coolify_verify_deadline", -1.5, "coolify_verify_deadline is -1.5"),
         ("coolify_verify_outside_hosts", ["host-a", "hots-b"], "the inventory has no host hots-b. Correct the name"),
+        ("coolify_verify_domain_hosts", ["hots-b"], "the inventory has no host hots-b. Correct the name"),
         ("coolify_verify_tailnet_hosts", ["hots-b", "c"], "the inventory has no host c and no hots-b. Correct the name"),
         ("coolify_verify_ca_path", "nowhere.pem", "coolify_verify_ca_path: nowhere.pem is no file on the control node"),
         ("coolify_verify_ca_path", "key.pem", "coolify_verify_ca_path: key.pem is no file on the control node"),

@@ -34,7 +34,8 @@ CWT-102 host: No way in can be set up on this host.
 CWT-103 host: The run ended on this host before it could be verified.
 - See the failed task above, mend it, and run this again.
 CWT-104 host?: The machine to look from cannot be reached by Ansible, or cannot run the check.
-- Mend its entry in the inventory, or take it out of coolify_verify_tailnet_hosts or coolify_verify_outside_hosts.
+- Mend its entry in the inventory, or take it out of coolify_verify_tailnet_hosts, coolify_verify_outside_hosts and
+    coolify_verify_domain_hosts.
 CWT-105 host: Docker does not answer on the host.
 - Start it with `systemctl start docker`; for a socket elsewhere, set coolify_access_docker_socket.
 CWT-107 host: Ansible reaches the host, but cannot become root there.
@@ -229,7 +230,7 @@ CWT-806 tunnel?: The tunnel's ingress list lies with Cloudflare.
     Tunnels); or give coolify_tunnel_id and coolify_tunnel_api_token, and it enters them itself.
 CWT-811 domain: The name does not resolve.
 - Check the DNS record; a tunnel makes a CNAME to <tunnel id>.cfargotunnel.com. Where the name resolves on the tailnet
-    alone, do not check from elsewhere (coolify_verify_control_node: false).
+    alone, check from there (coolify_verify_control_node: false, coolify_verify_domain_hosts).
 CWT-812 domain: The name's server was not found in time.
 - Check the resolver of the machine named.
 CWT-821 domain: The TLS certificate has expired, or is not valid yet.
@@ -245,21 +246,21 @@ CWT-831 domain: A login stands in front (Cloudflare Access, Authelia, Pangolin o
 CWT-832 domain: Cloudflare cannot reach the tunnel or the origin.
 - Check cloudflared: `systemctl status cloudflared`, or the container coolify-cloudflared.
 CWT-833 domain?: The domain was looked at from no machine.
-- Name one of the inventory that finds it in coolify_verify_outside_hosts, or leave out coolify_verify_control_node: false.
+- Name one of the inventory that finds it in coolify_verify_domain_hosts, or leave out coolify_verify_control_node: false.
 CWT-834 domain: Upgrade is lost in front of this host: every hop on it opens the socket, and Coolify's page comes through.
 - Let what stands in front pass Upgrade and Connection on, by HTTP/1.1, for /app/* and /terminal/ws (in Nginx Proxy Manager,
     Websockets Support). Where that is a Cloudflare Tunnel, run cloudflared with --protocol http2, since QUIC can lose them
     (cloudflare/cloudflared#1652), and see that WebSockets are on in the zone (Network).
 CWT-835 domain?: A bot challenge answers in place of the WebSocket. Browsers pass it, and Ansible does not.
 - Let the paths /app/* and /terminal/ws skip it (at Cloudflare, Security rules, a custom rule with the action Skip), or do not
-    check from there (coolify_verify_control_node: false).
+    check from there (coolify_verify_control_node, coolify_verify_domain_hosts).
 CWT-836 domain: What stands in front of this host cannot reach it, while every hop on the host opens the socket.
 - See which address and port it connects to, and whether a firewall is in between; coolify_firewall_trusted lets a machine in.
 CWT-837 domain: Another server answers at that address, and not this Coolify, while every hop on the host opens the socket.
 - See where the name leads from the machine named, and what listens on that port there.
 CWT-838 domain?: The machine named cannot reach that address, but others can, or it belongs to a private network that this machine
     is not in. That says nothing about the host.
-- Do not check from there: set coolify_verify_control_node to false, or take the machine out of coolify_verify_outside_hosts. A
+- Do not check from there: set coolify_verify_control_node to false, or take the machine out of coolify_verify_domain_hosts. A
     machine behind the same router as the host may find no way back to it (hairpin NAT).
 
 # 9xx: what a socket said, whatever hop it was opened at

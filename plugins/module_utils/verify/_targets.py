@@ -12,7 +12,7 @@ from ..tailnet import _tailscale
 from . import _handshake
 
 CONTROL_NODE = "localhost"
-VIEWS = ("host", "control", "tailnet", "outside")
+VIEWS = ("host", "tailnet", "domain", "outside")
 _PATHS = (("terminal", "/terminal/ws"), ("app", "/app/"))
 
 Json = t.Mapping[str, t.Any]
@@ -29,6 +29,8 @@ def looks(
     deadline: float = _handshake.DEADLINE,
     ca_certificates: str | None = None,
     control: bool = True,
+    domain: t.Sequence[str] | None = None,
+    broadcast: bool = True,
 ) -> dict[str, list[t.Any]]:
     """`targets` and `views` for the module websocket_info; a machine that nothing is promised to has no view.
 
@@ -36,16 +38,17 @@ def looks(
     diagnosis that says what to give for it. `broadcast` is where an event of the backend's is to arrive, `prompts`
     where somebody who is signed in is to get a terminal.
 
-    Without `control` the control node does not look. `addresses_given`: the user named `addresses`, so that they are all
-    there are.
+    Without `control` the control node does not look, and without `broadcast` nothing is to be published. `addresses_given`:
+    the user named `addresses`, so that they are all there are.
 
-    `tailnet` and `outside` name the machines on the tailnet and on the public side. Each view has `deadline` seconds, and
+    `tailnet` and `outside` name the machines on the tailnet and on the public side, `domain` those that find the domain
+    (None: those on the public side). Each view has `deadline` seconds, and
     trusts `ca_certificates` (PEM) beside the system's. The others as of `targets`.
     """
     if not addresses_given:
         addresses = [one for one in addresses if not _handshake.is_private(one)]
-    machines = [("control", CONTROL_NODE)] if control else []
-    machines += [*(("tailnet", name) for name in tailnet), *(("outside", name) for name in outside)]
+    finding = [CONTROL_NODE] * control + list(outside if domain is None else domain)
+    named = {"tailnet": tailnet, "domain": finding, "outside": outside}
     views = []
     unlooked = []
     if {"tailscale", "served"} & set(plan["sides"]) and not tailnet:
@@ -54,10 +57,10 @@ def looks(
         unlooked.append(["CWT-610", "outside"])
     elif plan["firewall"]["wanted"] and not addresses_given and not any(_is_public_ipv4(one, plan) for one in addresses):
         unlooked.append(["CWT-612", "outside"])
-    if "domain" in plan["sides"] and not control and not outside:
+    if "domain" in plan["sides"] and not finding:
         unlooked.append(["CWT-833", "control"])
-    for view, name in machines:
-        wanted = targets(plan, info, view, connect_to, addresses)
+    for name in dict.fromkeys(name for names in named.values() for name in names):
+        wanted = [one for view in named if name in named[view] for one in targets(plan, info, view, connect_to, addresses)]
         if wanted:
             options = {"from": name, "targets": wanted, "deadline": deadline, "ca_certificates": ca_certificates}
             views.append({key: value for key, value in options.items() if value is not None})
@@ -65,14 +68,14 @@ def looks(
         "targets": targets(plan, info, "host"),
         "views": views,
         "unlooked": unlooked,
-        "broadcast": _by_each_way("broadcast", "app", plan, info, connect_to),
+        "broadcast": _by_each_way("broadcast", "app", plan, info, connect_to) if broadcast else [],
         "prompts": _by_each_way("terminal", "terminal", plan, info, connect_to),
     }
 
 
 def _by_each_way(hop: str, kind: str, plan: Json, info: Json, connect_to: t.Mapping[str, str] | None) -> list[dict[str, t.Any]]:
     """What the host itself is to open of a kind: at the server itself, and by each way in that the plan promises."""
-    found = _servers(plan, info) + targets(plan, info, "control", connect_to)
+    found = _servers(plan, info) + targets(plan, info, "domain", connect_to)
     if "served" in plan["sides"] and plan["ports"]["http"]:
         # What tailscaled serves it serves to other machines; of this host's own, whoever has the port may answer.
         found += _both(hop, "http://{}:{}".format(bound(info, "http"), plan["ports"]["http"]))
@@ -99,20 +102,16 @@ def targets(
         return _on_host(plan, info)
     if view == "tailnet":
         return _by_served_name(plan, connect_to or {}) + _by_address(plan) + _overridden(plan, info, ("served", "tailscale"))
+    if view == "domain":
+        return _by_domain(plan, connect_to or {}) + _overridden(plan, info, ("domain",), connect_to or {})
     found = []
-    domain = plan.get("domain")
-    if domain and "domain" in plan["sides"]:
-        for host in (domain["host"], *domain["extra"]):
-            found += _both("domain", f"{domain['scheme']}://{host}", connect_to=(connect_to or {}).get(host))
-        found += _overridden(plan, info, ("domain",), connect_to or {})
-    if view == "outside" and plan["firewall"]["wanted"]:
-        for address in addresses:
-            if _is_public(address, plan):
-                base = f"http://{bracketed(address)}"
-                found += _published("firewall", base, plan["ports"], expect="closed")
-                for port in plan["firewall"]["ports"]:
-                    if port not in plan["ports"].values():
-                        found.append({"name": "firewall", "kind": "app", "url": f"{base}:{port}/app/", "expect": "closed"})
+    for address in addresses if plan["firewall"]["wanted"] else ():
+        if _is_public(address, plan):
+            base = f"http://{bracketed(address)}"
+            found += _published("firewall", base, plan["ports"], expect="closed")
+            for port in plan["firewall"]["ports"]:
+                if port not in plan["ports"].values():
+                    found.append({"name": "firewall", "kind": "app", "url": f"{base}:{port}/app/", "expect": "closed"})
     return found
 
 
@@ -178,6 +177,16 @@ def _servers(plan: Json, info: Json) -> list[dict[str, t.Any]]:
         for kind, path in _PATHS
         if ports[kind]
     ]
+
+
+def _by_domain(plan: Json, connect_to: t.Mapping[str, str]) -> list[dict[str, t.Any]]:
+    domain = plan.get("domain")
+    if not domain or "domain" not in plan["sides"]:
+        return []
+    found = []
+    for host in (domain["host"], *domain["extra"]):
+        found += _both("domain", f"{domain['scheme']}://{host}", connect_to=connect_to.get(host))
+    return found
 
 
 def _by_served_name(plan: Json, connect_to: t.Mapping[str, str]) -> list[dict[str, t.Any]]:

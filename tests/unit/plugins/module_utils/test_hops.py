@@ -53,7 +53,7 @@ def test_every_name_of_the_instance_has_its_rows() -> None:
     found = json.loads((FIXTURES / "treated.json").read_text())
     info, other = found["info"], "panel.example.org"
     plan = _access.plan(info, found["tailscale"], access="dual", extra_domains=[other])
-    looked = [one["url"] for view in ("host", "control") for one in _targets.targets(plan, info, view) if other in one["url"]]
+    looked = [one["url"] for view in ("host", "domain") for one in _targets.targets(plan, info, view) if other in one["url"]]
     # From outside, and at Traefik by both entry points; each for the two paths.
     assert len(looked) == 2 + 4
     rows = rows_of(info, plan)
@@ -232,7 +232,7 @@ def test_the_browsers_own_address_is_judged(access: str, values: dict[str, str],
     named = [row["cause"] for row in rows_of(info, plan) if row["id"] == "CWT-307"]
     assert len(named) == len(told)
     assert all(url in cause and url in " ".join(plan["words"]) for cause, url in zip(named, told))
-    seen_from = "control" if access == "domain" else "tailnet"
+    seen_from = "domain" if access == "domain" else "tailnet"
     # What is no address cannot be opened, and is wrong all the same.
     assert [url for _hop, url, _expect in urls(seen_from, plan, info) if url in told] == [url for url in told if url[0] == "w"]
     # Where the socket opens, there is nothing to mend, but for what no browser does.
@@ -247,7 +247,7 @@ def test_the_realtime_address_of_a_users_own_is_looked_at() -> None:
     plan["pusher"]["wanted"] = False
     everywhere(info, PUSHER_HOST="sockets.example.com", PUSHER_PORT="443")
     assert "https://sockets.example.com/app/" not in str(rows_of(info, plan))
-    assert ("domain", "wss://sockets.example.com/app/", "open") in urls("control", plan, info)
+    assert ("domain", "wss://sockets.example.com/app/", "open") in urls("domain", plan, info)
 
 
 def test_a_table_that_nothing_can_read_was_flushed_by_nobody() -> None:
@@ -642,12 +642,12 @@ def test_targets_follow_the_sides_that_the_plan_promises() -> None:
     info, plan = host("treated")
     plan["sides"] = ["domain"]
     assert urls("tailnet", plan, info) == []
-    assert [url for _hop, url, _expect in urls("control", plan, info)] == [
+    assert [url for _hop, url, _expect in urls("domain", plan, info)] == [
         "https://h6-coolify.lab.test/terminal/ws",
         "https://h6-coolify.lab.test/app/",
     ]
     plan["sides"] = ["tailscale"]
-    assert urls("control", plan, info) == []
+    assert urls("domain", plan, info) == []
     assert [url for _hop, url, _expect in urls("tailnet", plan, info)] == [
         "http://100.64.0.2:8000/terminal/ws",
         "http://100.64.0.2:8000/app/",
@@ -696,7 +696,7 @@ def test_what_tailscaled_serves_is_looked_at_from_the_tailnet(port: int, url: st
         ("tailscale", f"{url}/terminal/ws", "open"),
         ("tailscale", f"{url}/app/", "open"),
     ]
-    assert urls("control", plan, info) == []
+    assert urls("domain", plan, info) == []
     assert {one[0] for one in urls("outside", plan, info, addresses=["203.0.113.7"])} == {"firewall"}
     looks = _targets.looks(plan, info)
     assert ["CWT-706", "tailnet"] in looks["unlooked"]
@@ -713,7 +713,7 @@ def test_a_served_name_that_does_not_answer_is_no_fault_of_the_firewall() -> Non
 
 def test_name_is_connected_to_where_the_inventory_says() -> None:
     info, plan = host("treated")
-    found = _targets.targets(plan, info, "control", connect_to={plan["domain"]["host"]: "198.51.100.3"})
+    found = _targets.targets(plan, info, "domain", connect_to={plan["domain"]["host"]: "198.51.100.3"})
     assert {target["connect_to"] for target in found} == {"198.51.100.3"}
 
 
@@ -865,16 +865,29 @@ def test_every_machine_that_something_is_promised_to_looks() -> None:
     looks = _targets.looks(plan, info, ["peer"], ["one", "two"], addresses=["203.0.113.7"], deadline=3.0)
     assert looks["targets"] == _targets.targets(plan, info, "host")
     assert [(view["from"], view["deadline"]) for view in looks["views"]] == [
-        ("localhost", 3.0), ("peer", 3.0), ("one", 3.0), ("two", 3.0),
+        ("peer", 3.0), ("localhost", 3.0), ("one", 3.0), ("two", 3.0),
     ]  # fmt: skip
-    assert looks["views"][2]["targets"] == _targets.targets(plan, info, "outside", addresses=["203.0.113.7"])
+    domain, closed = (_targets.targets(plan, info, view, addresses=["203.0.113.7"]) for view in ("domain", "outside"))
+    assert looks["views"][1]["targets"] == domain
+    assert looks["views"][2]["targets"] == [*domain, *closed]
     # Field case G15: the control node may find the domain nowhere.
     looks = _targets.looks(plan, info, ["peer"], ["one"], control=False)
     assert [view["from"] for view in looks["views"]] == ["peer", "one"]
     assert "CWT-833" not in dict(looks["unlooked"])
     assert dict(_targets.looks(plan, info, ["peer"], control=False)["unlooked"])["CWT-833"] == "control"
+    # It may resolve on the tailnet alone, and the ports are to be closed all the same.
+    looks = _targets.looks(plan, info, ["peer"], ["one"], addresses=["203.0.113.7"], control=False, domain=["peer"])
+    by_name = {view["from"]: {target["name"] for target in view["targets"]} for view in looks["views"]}
+    assert by_name == {"peer": {"tailscale", "domain"}, "one": {"firewall"}}
+    assert dict(_targets.looks(plan, info, [], ["one"], control=False, domain=[])["unlooked"])["CWT-833"] == "control"
     promised_nothing = dict(plan, sides=[], domain=None, firewall=dict(plan["firewall"], wanted=False))
     assert _targets.looks(promised_nothing, info, ["peer"], ["one"])["views"] == []
+
+
+def test_nothing_is_published_where_that_is_left_out() -> None:
+    info, plan = host("treated")
+    looks = _targets.looks(plan, info, broadcast=False)
+    assert (looks["broadcast"], bool(looks["prompts"])) == ([], True)
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,10 @@ def host(
     plan = _access.plan(info, tailscale, access="dual")
     change(info, plan)
     looks = []
-    for view, item in (("host", "host"), ("control", "control"), ("tailnet", "laptop"), ("outside", "vps-elsewhere")):
-        targets = _targets.targets(plan, info, view, addresses=ADDRESSES)
-        if view == "host":
+    views = {"host": ("host",), "control": ("domain",), "laptop": ("tailnet",), "vps-elsewhere": ("domain", "outside")}
+    for item, sides in views.items():
+        targets = [one for view in sides for one in _targets.targets(plan, info, view, addresses=ADDRESSES)]
+        if item == "host":
             targets += _targets.looks(plan, info)["broadcast"]
         looks.append({"item": item, "results": [_seen(target, symptoms or {}) for target in targets]})
     document_of_traefik = plan["traefik"]["document"] if info["managed"]["traefik"]["present"] else None
