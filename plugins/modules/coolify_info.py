@@ -150,6 +150,15 @@ addresses:
   returned: always
   type: dict
   sample: {app: [0.0.0.0, "::"], terminal: [127.0.0.1], http: [0.0.0.0]}
+clients:
+  description: The addresses that are connected to port 6001 or 6002 now, from outside of the host.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    address: {type: str, description: IPv4 or IPv6 address., sample: 192.168.1.103}
+    interface: {type: str, description: "The interface that leads to it, or null."}
+    bridge: {type: bool, description: Whether that is a bridge.}
 global_addresses:
   description: The global IPv6 addresses of the host, but for those of bridges.
   returned: always
@@ -178,6 +187,8 @@ os:
   contains:
     pretty_name: {type: str, description: Name of the distribution for people.}
     systemd: {type: str, description: "Version of systemd, or null."}
+    units: {type: str, description: "Why no unit can be installed and started, or null."}
+    pythons: {type: dict, description: "Path and version of the system's interpreter and of the one that Ansible uses."}
 ufw:
   description: UFW, read from its files.
   returned: always
@@ -214,7 +225,7 @@ managed:
       description:
         - The routes in the container's nginx. C(present), C(current) (null where it cannot be told), C(loaded) (whether the
           running nginx answers with them, null where it does not answer), C(foreign) locations of the same paths, and the
-          C(error) where the file could not be understood.
+          C(error) where the file could not be understood, or is C(mounted) from the host and lacks the routes.
       type: dict
     self_heal:
       description:

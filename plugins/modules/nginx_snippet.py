@@ -192,7 +192,8 @@ def _treated_template(
 
 def _wanted(engine: _client.Engine, snapshot: _container.Snapshot, params: dict[str, t.Any]) -> _http_conf.Result:
     if params["state"] == "absent":
-        return _http_conf.remove(snapshot.text)
+        # What is mounted was never written by this collection.
+        return _http_conf.Result(snapshot.text, False, [], [], [], []) if snapshot.mounted else _http_conf.remove(snapshot.text)
     settings = _routes.settings({name: params[name] for name in _routes.Settings._fields})
     return _container.wanted(engine, snapshot, settings)
 

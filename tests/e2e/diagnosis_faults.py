@@ -510,6 +510,61 @@ ROUNDS: dict[str, Round] = {
     "keys": _KEYS,
     "tailnet": _TAILNET,
     "entries": _ENTRIES,
+    "connected": Round(
+        {
+            "firewall": Fault(
+                "a machine of a private network is connected to the realtime server",
+                {"CWT-613": "firewall"},
+                """nft delete table inet coolify_websocket
+ip netns add client; ip link add client-host type veth peer name client-peer netns client
+ip addr add 192.168.77.1/24 dev client-host; ip link set client-host up
+ip -n client addr add 192.168.77.103/24 dev client-peer; ip -n client link set client-peer up
+systemd-run --unit client ip netns exec client python3 -c \
+    'import socket, time; held = socket.create_connection(("192.168.77.1", 6001)); time.sleep(600)'
+until_true 'ip netns exec client cat /proc/net/tcp | grep ":1771 01"'
+nft -f $rules""",
+                "systemctl stop client; ip netns del client",
+            )
+        }
+    ),
+    "no units": Round(
+        {
+            "self-heal": Fault(
+                "/etc/systemd/system is read-only",
+                {"CWT-407": "self-heal", "CWT-614": "firewall"},
+                "mount --bind /etc/systemd/system /etc/systemd/system\n"
+                "mount -o remount,ro,bind /etc/systemd/system",
+                "umount /etc/systemd/system",
+            )
+        }
+    ),
+    "an old Python": Round(
+        {
+            "old-python": Fault(
+                "/usr/bin/python3 is Python 3.6 (by its name), and Ansible uses one in a home folder",
+                {"CWT-408": "self-heal"},
+                "python=$(readlink -f /usr/bin/python3); cp $python /root/lab-python; cp $python /usr/bin/python3.6\n"
+                "keep_link=$(readlink /usr/bin/python3); echo $keep_link >$kept/python; ln -sfn python3.6 /usr/bin/python3",
+                "ln -sfn $(cat $kept/python) /usr/bin/python3; rm /usr/bin/python3.6 /root/lab-python",
+                entry={"ansible_python_interpreter": "/root/lab-python"},
+            )
+        },
+        quick=False,
+    ),
+    "mounted": Round(
+        {
+            "nginx": Fault(
+                "http.conf is mounted from the host, and has no routes",
+                {"CWT-205": "nginx"},
+                "keep $source/docker-compose.custom.yml; docker exec coolify cat $site >$kept/http.conf\n"
+                'sed -i "/^# BEGIN selfhosted/,/^# END selfhosted/d" $kept/http.conf\n'
+                'sed -i "s,^    volumes:,&\\n      - $kept/http.conf:$site," $source/docker-compose.custom.yml; create; up',
+                "back $source/docker-compose.custom.yml; create; up",
+                follows=("CWT-911", "CWT-912", "CWT-211", "CWT-329", "CWT-405"),
+            )
+        },
+        quick=False,
+    ),
     "an old proxy": Round(
         {
             "traefik": Fault(

@@ -35,6 +35,9 @@ def test_bad_variables(lab):
 
 DYNAMIC = "/data/coolify/proxy/dynamic"
 HEALTHY = "for i in $(seq 60); do curl -fsS http://127.0.0.1:8000/api/health >/dev/null && exit 0; sleep 1; done; exit 1"
+HTTP_CONF = "/etc/nginx/site-opts.d/http.conf"
+CREATE = f"""(LATEST_IMAGE=4.7.6 docker compose --env-file .env -f docker-compose.yml -f docker-compose.prod.yml \
+    -f docker-compose.custom.yml up -d --no-deps --pull never coolify; {HEALTHY})"""
 # What makes a host unfit, what makes it fit again, and what the message names.
 UNFIT = {
     "Coolify is older than the oldest supported": (
@@ -55,7 +58,37 @@ UNFIT = {
         f"tailscale up; mv {DYNAMIC}/coolify.off {DYNAMIC}/coolify.yaml",
         ["coolify_domain", "Tailscale"],
     ),
+    "no unit can be written": (
+        "mount --bind /etc/systemd/system /etc/systemd/system && mount -o remount,ro,bind /etc/systemd/system",
+        "umount /etc/systemd/system",
+        ["/etc/systemd/system cannot be written", "coolify_self_heal_state: absent", "coolify_firewall_state: absent"],
+    ),
+    "a proxy on another machine of a private network is connected": (
+        """ip netns add client; ip link add client-host type veth peer name client-peer netns client
+ip addr add 192.168.77.1/24 dev client-host; ip link set client-host up
+ip -n client addr add 192.168.77.103/24 dev client-peer; ip -n client link set client-peer up
+systemd-run --unit client ip netns exec client python3 -c \
+    'import socket, time; held = socket.create_connection(("192.168.77.1", 6001)); time.sleep(600)'
+for i in $(seq 60); do ip netns exec client cat /proc/net/tcp | grep ":1771 01" && exit 0; sleep 0.5; done; exit 1""",
+        "systemctl stop client; ip netns del client",
+        ["192.168.77.103", "coolify_firewall_trusted: [192.168.77.103]", "coolify_firewall_cut_off: true"],
+    ),
+    "http.conf is mounted, and lacks the routes": (
+        f"""cd /data/coolify/source; cp docker-compose.custom.yml /root/custom
+docker exec coolify cat {HTTP_CONF} >/root/http.conf
+sed -i "s,^    volumes:,&\\n      - /root/http.conf:{HTTP_CONF}," docker-compose.custom.yml; {CREATE}""",
+        f"cd /data/coolify/source; cp /root/custom docker-compose.custom.yml; {CREATE}; rm /root/custom /root/http.conf",
+        ["/root/http.conf", "location ^~ /app/ {", "nginx -s reload"],
+    ),
 }  # fmt: skip
+
+
+def files(lab) -> str:
+    """The digest of every file that a run could change."""
+    return lab.shell(
+        "cd / && find etc data/coolify var/lib/coolify-websocket usr/local -xdev -type f -not -path '*/acme.json' -print0"
+        " 2>/dev/null | sort -z | xargs -0 sha256sum; nft list ruleset 2>/dev/null | grep -v packets || :"
+    )
 
 
 @pytest.mark.parametrize("reason", UNFIT)
@@ -63,9 +96,13 @@ def test_unfit_host(lab, reason):
     make, undo, words = UNFIT[reason]
     lab.shell(make)
     try:
+        before = files(lab)
         run = lab.play("playbooks/site.yml")
+        after = files(lab)
     finally:
         lab.shell(undo)
     assert run.code != 0
+    assert run.changed == {}
+    assert after == before
     for word in words:
         assert word in run.failed[lab.host][0]

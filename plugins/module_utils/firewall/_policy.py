@@ -51,6 +51,27 @@ def policy(
     )
 
 
+def lets_in(wanted: Policy, client: Mapping[str, Any]) -> bool:
+    """Whether the rules accept a client: its `address`, its `interface` (None: unknown), and whether that is a `bridge`."""
+    address, interface = ipaddress.ip_address(client["address"]), client["interface"]
+    if client["bridge"] and interface not in wanted.outside_interfaces:
+        return True
+    return any(
+        entry.interface in (None, interface) and (entry.network is None or address in entry.network) for entry in wanted.trusted
+    )
+
+
+#: Where a client in one's own house or network comes from: RFC 1918, 3927, 4193, 6598.
+_PRIVATE = [
+    ipaddress.ip_network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10")
+]
+
+
+def is_private(address: str) -> bool:
+    return any(ipaddress.ip_address(address) in network for network in _PRIVATE)
+
+
 def describe(entry: Trusted) -> str:
     """A way in, for people: ``100.64.0.0/10 on tailscale0``."""
     source = "any source" if entry.network is None else str(entry.network)

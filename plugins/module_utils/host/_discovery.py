@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import typing as t
 
 from ..engine import _client
@@ -21,7 +22,7 @@ from ..keeper import _durable, _kept
 from ..nginx import _container, _http_conf, _routes
 from ..proxy import _traefik
 from ..tunnel import _connectors as _tunnels
-from . import _connectors, _interfaces, _state
+from . import _clients, _connectors, _interfaces, _state
 
 CONTAINER = "coolify"
 REALTIME = "coolify-realtime"
@@ -36,6 +37,7 @@ STATE_FOLDER = "/var/lib/coolify-websocket"
 SELF_HEAL_STATE = "/run/coolify-websocket/state.json"
 SELF_HEAL_UNIT = "coolify-websocket.service"
 DOCKER_UNIT = "docker.service"
+SYSTEM_PYTHON = "/usr/bin/python3"
 
 #: Of the package managers that ansible-core itself knows.
 INSTALLERS = ("/usr/bin/apt-get", "/usr/bin/dnf", "/usr/bin/dnf5")
@@ -82,6 +84,7 @@ class Discovery:
         root: str = "/",
         run: Run = run,
         nginx: t.Mapping[str, t.Any] | None = None,
+        route: _clients.Route = _clients.route,
     ) -> None:
         self._engine = engine
         self._data_path = data_path.rstrip("/")
@@ -89,6 +92,7 @@ class Discovery:
         self._root = root
         self._run = run
         self._nginx_settings = nginx or {}
+        self._route = route
 
     def facts(self) -> Json:
         """Return everything that the module ``coolify_info`` documents."""
@@ -113,6 +117,8 @@ class Discovery:
             "http": (coolify or {}, 8080),
         }
         published = {name: _state.published_ports(*one) for name, one in publishers.items()}
+        guarded = {*published["app"], *published["terminal"]}
+        servers = {str(one["Id"]): one for one in (server, coolify) if one is not None}.values()
         ufw = self._ufw()
         return {
             "docker": docker,
@@ -123,6 +129,7 @@ class Discovery:
             "ports": {name: next(iter(found), None) for name, found in published.items()},
             "published": published,
             "addresses": {name: _state.published_addresses(*one) for name, one in publishers.items()},
+            "clients": _clients.clients(self._root, servers, (_pusher.APP_PORT, _pusher.TERMINAL_PORT), guarded, self._route),
             "global_addresses": _interfaces.own_addresses(self._root),
             "proxy": proxy,
             "domain": domain,
@@ -240,7 +247,23 @@ class Discovery:
             for path in sorted(glob.glob(self._path(folder) + "/libsystemd-shared-*"))
         ]
         name = _state.system_name(self._text("/etc/os-release") or "")
-        return {"pretty_name": name, "systemd": _state.systemd_version(names)}
+        python = os.path.realpath(self._path(SYSTEM_PYTHON)) if os.path.exists(self._path(SYSTEM_PYTHON)) else ""
+        return {
+            "pretty_name": name,
+            "systemd": _state.systemd_version(names),
+            "units": self._units_trouble(),
+            "pythons": {
+                SYSTEM_PYTHON: _state.python_version(python),
+                sys.executable: ".".join(map(str, sys.version_info[:2])),
+            },
+        }
+
+    def _units_trouble(self) -> str | None:
+        """Why no unit can be put in and started here; None where one can."""
+        if not os.path.isdir(self._path("/run/systemd/system")):
+            return "systemd does not run here"
+        writable = os.access(self._path(_host.UNIT_FOLDER), os.W_OK)
+        return None if writable else f"{_host.UNIT_FOLDER} cannot be written"
 
     def _ufw(self) -> Json:
         conf = self._text("/etc/ufw/ufw.conf")
@@ -283,7 +306,7 @@ class Discovery:
     # -- what this collection manages ----------------------------------------------------------------------------------
 
     def _nginx(self, coolify: t.Mapping[str, t.Any] | None) -> Json:
-        facts: Json = {"present": False, "current": None, "loaded": None, "foreign": [], "error": None}
+        facts: Json = {"present": False, "current": None, "loaded": None, "foreign": [], "error": None, "mounted": False}
         if coolify is None:
             return facts
         try:
@@ -291,7 +314,7 @@ class Discovery:
             wanted = _container.wanted(self._engine, snapshot, _routes.settings(self._nginx_settings))
             present = _http_conf.is_treated(snapshot.text)
         except (_container.NginxError, _client.EngineError, _routes.HttpConfError) as problem:
-            facts["error"] = str(problem)
+            facts.update(error=str(problem), mounted=isinstance(problem, _container.Mounted))
             return facts
         loaded = not snapshot.running or self._asked(_container.is_loaded, self._engine, snapshot)
         facts.update(present=present, current=not wanted.changed, loaded=loaded)

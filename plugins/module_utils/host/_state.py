@@ -196,6 +196,12 @@ def systemd_version(library_names: t.Iterable[str]) -> str | None:
     return next((match["version"] for match in map(_SYSTEMD_LIBRARY.search, library_names) if match), None)
 
 
+def python_version(path: str) -> str | None:
+    """Return the version that an interpreter's real name tells, as in ``/usr/bin/python3.11``; None where there is none."""
+    match = re.search(r"/python(\d+\.\d+)$", path)
+    return match.group(1) if match else None
+
+
 DOCKER_SOCKET_UNIT = "docker.socket"
 _DOCKER_SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
 

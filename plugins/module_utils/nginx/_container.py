@@ -126,6 +126,10 @@ class NginxError(Exception):
     """nginx or the container does not take the file; the message holds nginx's own words."""
 
 
+class Mounted(NginxError):
+    """http.conf is a file of the host that somebody mounts into the container: theirs to write."""
+
+
 class Conflict(NginxError):
     """Somebody else changed http.conf between reading and writing: read again."""
 
@@ -145,7 +149,8 @@ class NotAnswering(NginxError):
 class Snapshot(t.NamedTuple):
     """A container's nginx configuration at one moment. `texts` maps absolute names to contents, http.conf included.
 
-    `path` is http.conf, or the template that it will be rendered from at the container's first start (fact 49).
+    `path` is http.conf, or the template that it will be rendered from at the container's first start (fact 49). `mounted` is the
+    place outside of the container that it comes from, if it does.
     """
 
     container: str
@@ -153,6 +158,7 @@ class Snapshot(t.NamedTuple):
     path: str
     file: _client.File
     texts: dict[str, str]
+    mounted: str = ""
 
     @property
     def text(self) -> str:
@@ -162,8 +168,6 @@ class Snapshot(t.NamedTuple):
 def read(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_conf.PATH) -> Snapshot:
     """What the container of this inspection has. Raises NginxError and EngineError."""
     container = inspected["Id"]
-    if any(mount.get("Destination") == path for mount in inspected.get("Mounts") or []):
-        raise NginxError(f"{path} is mounted into the container from elsewhere; remove that mount, or add the routes there")
     files = engine.read_tree(container, ROOT)
     running = _runs(inspected)
     template = path + TEMPLATE
@@ -178,11 +182,16 @@ def read(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_
     if path not in files:
         raise NginxError(f"the container has no regular file {path}; is this a Coolify image of 4.0.0-beta.426 or later?")
     texts = {name: file.data.decode("latin-1") for name, file in files.items()}
-    snapshot = Snapshot(container, running, path, files[path], texts)
+    snapshot = Snapshot(container, running, path, files[path], texts, _mounted(inspected, path))
     if _is_unrendered(snapshot):
         # For a moment of every start the file is empty: what renders it has opened it, and not written yet.
         raise Empty(f"{path} is empty: it is being rendered, or was rendered from nothing")
     return snapshot
+
+
+def _mounted(inspected: dict[str, t.Any], path: str) -> str:
+    mounts = [(str(one.get("Destination")), str(one.get("Source"))) for one in inspected.get("Mounts") or []]
+    return next((source for inside, source in mounts if path == inside or path.startswith(inside.rstrip("/") + "/")), "")
 
 
 def _runs(inspected: dict[str, t.Any]) -> bool:
@@ -205,12 +214,36 @@ def template_of(engine: _client.Engine, inspected: dict[str, t.Any], path: str =
 def wanted(engine: _client.Engine, snapshot: Snapshot, settings: _routes.Settings = _routes.DEFAULT) -> _http_conf.Result:
     """What http.conf should say, after asking nginx, where it runs, which paths it serves without our block.
 
-    Raises HttpConfError and EngineError.
+    Raises HttpConfError and EngineError, and Mounted where the file is not ours to write and should say more.
     """
+    if snapshot.mounted:
+        return _http_conf.Result(snapshot.text, False, [], [], [], _served_by_mounted(engine, snapshot, settings))
     ours = _http_conf.paths(snapshot.text)
     others = [route for route in _routes.ROUTES if route.path not in ours]
     asked = served(engine, snapshot, others) if snapshot.running and others else {}
     return _http_conf.apply(snapshot.text, settings, snapshot.texts, asked)
+
+
+def _served_by_mounted(engine: _client.Engine, snapshot: Snapshot, settings: _routes.Settings) -> list[str]:
+    """The paths that a mounted http.conf serves, which have to be all. Raises Mounted with the lines that it needs."""
+    if not snapshot.running:
+        return []
+    asked = served(engine, snapshot, _routes.ROUTES)
+    # Of a path whose server answers nobody, the text alone can tell.
+    missing = [route for route in _routes.ROUTES if not asked.get(route.path, f" {route.path}" in snapshot.text)]
+    if missing:
+        lines = "\n".join(_routes.locations(missing, settings, probed=False))
+        raise Mounted(
+            f"{snapshot.path} in the container is mounted from {snapshot.mounted} on the host, which only you write. Add these "
+            f"lines to it, within the server block or as the file has it, then run `docker exec coolify nginx -s reload`; or "
+            f"remove the mount:\n{lines}"
+        )
+    return [route.path for route in _routes.ROUTES]
+
+
+def _refuse_mounted(snapshot: Snapshot) -> None:
+    if snapshot.mounted:
+        raise Mounted(f"{snapshot.path} is mounted from {snapshot.mounted}, which is not ours to write; nothing was written")
 
 
 def served(engine: _client.Engine, snapshot: Snapshot, routes: t.Iterable[_routes.Route]) -> dict[str, bool]:
@@ -228,7 +261,8 @@ def served(engine: _client.Engine, snapshot: Snapshot, routes: t.Iterable[_route
 
 
 def put(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
-    """Gives a container that does not run its http.conf. Raises EngineError, with the file as it was."""
+    """Gives a container that does not run its http.conf. Raises Mounted, and EngineError with the file as it was."""
+    _refuse_mounted(snapshot)
     file = snapshot.file
     try:
         engine.write_file(snapshot.container, snapshot.path, text.encode("latin-1"), file.mode, file.uid, file.gid)
@@ -244,6 +278,7 @@ def swap(engine: _client.Engine, snapshot: Snapshot, text: str) -> None:
 
     Raises Conflict, NotAnswering, NginxError and EngineError.
     """
+    _refuse_mounted(snapshot)
     mode, uid, gid = snapshot.file[1:]
     token = f".coolify-websocket-{os.urandom(4).hex()}"
     folder, _slash, name = snapshot.path.rpartition("/")

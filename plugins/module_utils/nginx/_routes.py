@@ -68,12 +68,12 @@ def settings(given: t.Mapping[str, t.Any]) -> Settings:
     return found
 
 
-def locations(routes: t.Iterable[Route], settings: Settings) -> list[str]:
-    """The lines of the routes' locations, each of which knows the fingerprint of them all."""
+def locations(routes: t.Iterable[Route], settings: Settings, probed: bool = True) -> list[str]:
+    """The lines of the routes' locations, each of which, if `probed`, knows the fingerprint of them all."""
     lines: list[str] = []
     for route in routes:
         body = [
-            f'if ({_PROBE_VARIABLE} = "@") {{ return 204; }}',
+            *([f'if ({_PROBE_VARIABLE} = "@") {{ return 204; }}'] if probed else []),
             # The name in a variable is looked up per connection, not when nginx starts (fact 4); without `valid`
             # nginx would keep an address for the 600 s that Docker's resolver gives it.
             f"resolver {settings.resolver} valid=1s ipv6=off;",

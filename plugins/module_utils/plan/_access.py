@@ -50,6 +50,8 @@ class Choices(t.NamedTuple):
     scheme: str = "auto"
     trusted: t.Sequence[t.Any] = ()
     outside_interfaces: t.Sequence[str] = ()
+    cut_off: bool = False
+    python: str = ""
     entrypoints: t.Sequence[str] = ENTRYPOINTS
     data_path: str = "/data/coolify"
     state: str = "present"
@@ -264,17 +266,49 @@ def _trusted_by_user(extra: t.Any) -> list[dict[str, str | None]]:
 
 
 def _firewall(
-    reason: str, info: Facts, ports: t.Sequence[int], behind: t.Sequence[int], trusted: t.Sequence[t.Any], outside: t.Any
+    reason: str,
+    info: Facts,
+    ports: t.Sequence[int],
+    behind: t.Sequence[int],
+    trusted: t.Sequence[t.Any],
+    outside: t.Any,
+    cut_off: bool,
+    notes: list[str],
 ) -> dict[str, t.Any]:
     if not isinstance(outside, (list, tuple)):
         raise AccessError(f"coolify_firewall_outside_interfaces is {outside!r}. Write a list.")
     bridges = ((info.get("managed") or {}).get("firewall") or {}).get("outside_bridges") or []
-    options = {"ports": ports, "container_ports": behind, "trusted": trusted, "outside_interfaces": [*outside, *bridges]}
+    shut = [*outside, *bridges]
+    options: dict[str, t.Any] = {"ports": ports, "container_ports": behind, "trusted": trusted, "outside_interfaces": shut}
     try:
-        rules = [] if reason else _nft_rules.printed(_policy.policy(**options))
+        policy = None if reason else _policy.policy(**options)
     except ValueError as error:
         raise AccessError(f"coolify_firewall_{error}.") from None
-    return _hop(reason, **options, rules=rules)
+    if policy is None:
+        return _hop(reason, None, rules=[], **options)
+    shut_out = [one["address"] for one in info.get("clients") or [] if not _policy.lets_in(policy, one)]
+    private = [address for address in shut_out if _policy.is_private(address)]
+    public = [address for address in shut_out if address not in private]
+    if public:
+        notes.append(f"Connected to Coolify's servers now, and not let in again: {', '.join(public)}.")
+    refusal = {}
+    system = info.get("os") or {}
+    if system.get("units"):
+        refusal = {
+            "id": "CWT-614",
+            "why": f"The firewall's table could not be loaded at boot: {system['units']}. Set coolify_firewall_state: absent, "
+            "and close the ports in another way.",
+        }
+    if private and not cut_off:
+        refusal = {"id": "CWT-613", "why": _CUT_OFF.format(" and ".join(private), ", ".join(private))}
+    return _hop(reason, refusal, **options, rules=_nft_rules.printed(policy))
+
+
+_CUT_OFF = (
+    "{0} in a private network is connected to Coolify's realtime or terminal server now, and the firewall would not let it in "
+    "again. If it is a reverse proxy or a browser of yours, set coolify_firewall_trusted: [{1}]; to close the ports all the "
+    "same, set coolify_firewall_cut_off: true."
+)
 
 
 def _nginx(given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -283,6 +317,44 @@ def _nginx(given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         return _routes.settings(given)._asdict()
     except _routes.HttpConfError as error:
         raise AccessError(f"coolify_nginx_{error}.") from None
+
+
+def _nginx_part(reason: str, info: Facts, settings: Facts) -> dict[str, t.Any]:
+    seen = (info.get("managed") or {}).get("nginx") or {}
+    refusal = {"id": "CWT-205", "why": str(seen["error"])} if seen.get("mounted") and not reason else {}
+    return _hop(reason, refusal, settings=settings, settled=not reason and _nginx_settled(info))
+
+
+MINIMUM_PYTHON = "3.8"
+SYSTEM_PYTHON = "/usr/bin/python3"
+# The service runs as a user of its own, whom these are closed to.
+_CLOSED_FOLDERS = ("/root/", "/home/", "/run/user/")
+
+
+def _self_heal(reason: str, info: Facts, python: str) -> dict[str, t.Any]:
+    """The service, and the interpreter that it is to run with: the one given, the system's, or else the one Ansible uses."""
+    system = info.get("os") or {}
+    versions = system.get("pythons") or {SYSTEM_PYTHON: None}
+    fit = [
+        path
+        for path, version in versions.items()
+        if _versions.at_least(str(version or ""), MINIMUM_PYTHON) is not False and not path.startswith(_CLOSED_FOLDERS)
+    ]
+    refusal = {}
+    if not reason and not fit and not python:
+        found = " and ".join(f"{path} is {version}" for path, version in versions.items())
+        refusal = {
+            "id": "CWT-408",
+            "why": f"The service that keeps the routes needs Python {MINIMUM_PYTHON} or later outside of home folders; {found}. "
+            "Install one and name it in coolify_self_heal_python, or set coolify_self_heal_state: absent.",
+        }
+    if not reason and system.get("units"):
+        refusal = {
+            "id": "CWT-407",
+            "why": f"No service can be installed: {system['units']}. Set coolify_self_heal_state: absent, and run this playbook "
+            "again after each update of Coolify.",
+        }
+    return _hop(reason, refusal, python=python or next(iter(fit), SYSTEM_PYTHON))
 
 
 def _nginx_settled(info: Facts) -> bool:
@@ -304,9 +376,12 @@ def _left_out(choices: Choices) -> dict[str, str]:
     return reasons
 
 
-def _hop(reason: str, **values: t.Any) -> dict[str, t.Any]:
-    """One hop of the plan: whether it is wanted, else why not, and every value that is used for it."""
-    return {"wanted": not reason, "why": reason, **values}
+def _hop(reason: str, refusal: t.Mapping[str, str] | None = None, **values: t.Any) -> dict[str, t.Any]:
+    """One hop of the plan: whether it is wanted, else why not, and every value that is used for it.
+
+    A `refusal` has the `id` of a diagnosis, and `why` the hop, which is wanted, cannot be made, with the remedy.
+    """
+    return {"wanted": not reason, "why": reason, "refusal": dict(refusal or {}), **values}
 
 
 _NO_TRAEFIK = {
@@ -386,7 +461,7 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
     by_name = "domain" if served is None else "served"
     sides = {"domain": [by_name], "tailscale": ["tailscale"], "dual": [by_name, "tailscale"]}
     unguarded = reasons["firewall"] or ("" if guarded else "Docker publishes neither port: there is nothing to close.")
-    found = {
+    found: dict[str, t.Any] = {
         "mode": mode,
         "sides": sides.get(mode or "", []),
         "why": why,
@@ -396,10 +471,13 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         "tailscale": tailnet,
         "ports": ports,
         "pusher": _hop(reasons["pusher"], environment=variables),
-        "nginx": _hop(reasons["nginx"], settings=nginx, settled=not reasons["nginx"] and _nginx_settled(info)),
-        "self_heal": _hop(reasons["self_heal"]),
+        "nginx": _nginx_part(reasons["nginx"], info, nginx),
+        "self_heal": _self_heal(reasons["self_heal"], info, choices.python),
         "traefik": traefik,
-        "firewall": _firewall(unguarded, info, guarded, behind, allowed, choices.outside_interfaces),
+        "firewall": _firewall(
+            unguarded, info, guarded, behind, allowed, choices.outside_interfaces, choices.cut_off, notes
+        ),
         "tunnel": _hop(**_tunnel.part(info, site, ports, reasons["tunnel"], choices.tunnel_manage, choices.tunnel_id)),
     }
-    return {**found, "words": _words.words(found, info)}
+    refusals = [found[hop]["refusal"]["why"] for hop in HOPS if found[hop]["refusal"]]
+    return {**found, "refusals": refusals, "words": _words.words(found, info)}

@@ -82,6 +82,8 @@ CWT-203 nginx: A location of somebody else's takes a WebSocket path, and does no
 - Take that location out of the file named, then run selfhosted.coolify.site.
 CWT-204 nginx: http.conf in the container cannot be read, or cannot be understood.
 - Run `docker exec coolify nginx -t`, and mend what it names; a new container brings a fresh file.
+CWT-205 nginx: http.conf in the container is mounted from the host, and lacks the WebSocket routes.
+- Add the lines that the message shows to the file on the host, or remove the mount.
 CWT-211 nginx: nginx answers the WebSocket path with a page of Coolify's: the route is not in the configuration it runs with.
 - Run selfhosted.coolify.site, which lets nginx load the file, or `docker exec coolify nginx -s reload`.
 CWT-212 nginx: nginx has the route, but cannot reach the server behind it.
@@ -152,6 +154,10 @@ CWT-405 self-heal: The service coolify-websocket refused to put the routes in, o
 - Read `systemctl status coolify-websocket`; mend what nginx names, then `systemctl restart coolify-websocket`.
 CWT-406 self-heal: The service coolify-websocket cannot reach the Docker engine.
 - Check `systemctl status docker`, and the group of /var/run/docker.sock.
+CWT-407 self-heal: The service that keeps the routes cannot be installed on this host.
+- Let systemd run with a writable /etc/systemd/system, or set coolify_self_heal_state: absent.
+CWT-408 self-heal: The host has no Python that the service could run with.
+- Install Python 3.8 or later and name it in coolify_self_heal_python.
 
 # 5xx: Coolify's proxy
 CWT-501 traefik: Traefik has no file with the two WebSocket routes.
@@ -199,6 +205,10 @@ CWT-611 firewall?: The machine named finds no way to that address, so it cannot 
 - Name addresses that it can reach in coolify_verify_public_addresses.
 CWT-612 firewall?: Ansible comes in by an address that is not the public one, and the outside was given no other.
 - Name the host's public addresses in coolify_verify_public_addresses.
+CWT-613 firewall: Somebody in a private network is connected to a port that the firewall would close to them.
+- Trust the address (coolify_firewall_trusted), or close the port all the same (coolify_firewall_cut_off: true).
+CWT-614 firewall: The firewall's table cannot be loaded when this host boots.
+- Let systemd run with a writable /etc/systemd/system, or set coolify_firewall_state: absent.
 
 # 7xx: Tailscale
 CWT-701 tailscale: Tailscale is not installed on the host.

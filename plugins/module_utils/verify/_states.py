@@ -37,8 +37,13 @@ class Rows:
     def good(self, hop: str, thing: str, seen: str) -> None:
         self._add(hop, "host", thing, seen, None, None)
 
-    def left_out(self, hop: str, thing: str) -> None:
-        self._add(hop, "host", thing, "not wanted", None, None)
+    def left_out(self, wanted: Json, hop: str, thing: str) -> bool:
+        """Whether the plan does without this hop, which is a row then, or cannot have it, which is a fault."""
+        if wanted["refusal"]:
+            self.bad(wanted["refusal"]["id"], thing, "refused", first_line(wanted["refusal"]["why"]))
+        elif not wanted["wanted"]:
+            self._add(hop, "host", thing, "not wanted", None, None)
+        return bool(wanted["refusal"]) or not wanted["wanted"]
 
     def bad(self, identifier: str, thing: str, seen: str, detail: str = "", hop: str | None = None) -> None:
         diagnosis = _diagnosis.explain(identifier, detail)
@@ -171,8 +176,7 @@ def _tailnet(found: Rows, plan: Json) -> None:
 
 def _firewall(found: Rows, plan: Json, info: Json) -> None:
     firewall, wanted, thing = info["managed"]["firewall"], plan["firewall"], "inet coolify_websocket"
-    if not wanted["wanted"]:
-        found.left_out("firewall", thing)
+    if found.left_out(wanted, "firewall", thing):
         return
     nft = info["nft"]
     if not firewall["table_loaded"]:
@@ -206,8 +210,7 @@ def _firewall(found: Rows, plan: Json, info: Json) -> None:
 
 def _nginx(found: Rows, plan: Json, info: Json) -> None:
     nginx, thing = info["managed"]["nginx"], "http.conf"
-    if not plan["nginx"]["wanted"]:
-        found.left_out("nginx", thing)
+    if found.left_out(plan["nginx"], "nginx", thing):
         return
     strangers = [location for location in nginx["foreign"] if location["served"] is False]
     if nginx.get("error"):
@@ -297,8 +300,7 @@ def _environment(found: Rows, plan: Json, info: Json, opened: t.Container[str]) 
     if file.get("error"):
         found.bad("CWT-302", file["path"], "unreadable", first_line(file["error"]))
         return
-    if not plan["pusher"]["wanted"]:
-        found.left_out("environment", file["path"])
+    if found.left_out(plan["pusher"], "environment", file["path"]):
         return
     values = file["variables"]
     differing = {key for key in wanted if (values.get(key) or "") != (wanted[key] or "")}
@@ -348,8 +350,7 @@ def _value(value: str | None) -> str:
 
 def _self_heal(found: Rows, plan: Json, info: Json) -> None:
     unit, thing = info["managed"]["self_heal"], "coolify-websocket"
-    if not plan["self_heal"]["wanted"]:
-        found.left_out("self-heal", thing)
+    if found.left_out(plan["self_heal"], "self-heal", thing):
         return
     state = unit["state"] or {}
     if not unit["installed"]:

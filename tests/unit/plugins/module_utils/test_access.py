@@ -1020,3 +1020,85 @@ def test_a_port_is_published_to_the_tailnet_in_its_own_family(own: Any, places: 
     tailscale = {**TAILSCALE, "ipv4": None, "ipv6": None, **own}
     words = " ".join(_access.plan(info, tailscale)["words"])
     assert ("Docker publishes these ports" in words, "where the tailnet does not reach" in words) == (reached, not reached)
+
+
+# -- what cannot be made on this host ----------------------------------------------------------------------------------
+
+
+def client(address: str, interface: str | None = "eth0", bridge: bool = False) -> dict[str, Any]:
+    return {"address": address, "interface": interface, "bridge": bridge}
+
+
+@pytest.mark.parametrize(
+    ("clients", "chosen", "refused"),
+    [
+        ([client("192.168.1.103")], {}, True),
+        ([client("fd00::7")], {}, True),
+        ([client("100.64.0.9")], {}, True),
+        ([client("100.64.0.9", "tailscale0")], {}, False),
+        ([client("192.168.1.103")], {"trusted": ["192.168.1.0/24"]}, False),
+        ([client("192.168.1.103")], {"trusted": [{"source": "192.168.1.103", "interface": "eth1"}]}, True),
+        ([client("192.168.1.103", "wg0")], {"trusted": [{"interface": "wg0"}]}, False),
+        ([client("192.168.1.103", None)], {"trusted": [{"interface": "wg0"}]}, True),
+        ([client("192.168.1.103")], {"cut_off": True}, False),
+        ([client("192.168.1.103")], {"states": {"firewall": "absent"}}, False),
+        ([client("172.18.0.1", "br-1", True)], {}, False),
+        ([client("172.18.0.1", "br-1", True)], {"outside_interfaces": ["br-1"]}, True),
+        ([client("203.0.113.9")], {}, False),
+        ([], {}, False),
+    ],
+)
+def test_nobody_in_a_private_network_is_cut_off_unnamed(clients: Any, chosen: Any, refused: bool) -> None:
+    plan = _access.plan(host(clients=clients), TAILSCALE, **chosen)
+    assert bool(plan["refusals"]) is refused
+    assert plan["firewall"]["refusal"].get("id") == ("CWT-613" if refused else None)
+    if refused:
+        for word in (clients[0]["address"], "coolify_firewall_trusted", "coolify_firewall_cut_off"):
+            assert word in plan["refusals"][0]
+
+
+def test_a_public_address_that_is_closed_out_is_named() -> None:
+    plan = _access.plan(host(clients=[client("203.0.113.9"), client("2001:db8::9")]), TAILSCALE)
+    assert any("203.0.113.9, 2001:db8::9" in note for note in plan["notes"])
+    assert plan["refusals"] == []
+
+
+@pytest.mark.parametrize(
+    ("pythons", "given", "runs_with"),
+    [
+        ({"/usr/bin/python3": "3.8"}, "", "/usr/bin/python3"),
+        ({"/usr/bin/python3": None, "/opt/bin/python3": "3.12"}, "", "/usr/bin/python3"),
+        ({"/usr/bin/python3": "3.6", "/usr/bin/python3.9": "3.9"}, "", "/usr/bin/python3.9"),
+        ({"/usr/bin/python3": "3.6", "/usr/bin/python3.9": "3.9"}, "/opt/python", "/opt/python"),
+        ({"/usr/bin/python3": "3.6", "/root/.pyenv/bin/python3": "3.12"}, "", None),
+        ({"/usr/bin/python3": "3.6", "/root/.pyenv/bin/python3": "3.12"}, "/opt/python", "/opt/python"),
+    ],
+)
+def test_the_service_runs_with_a_python_that_it_can_have(pythons: Any, given: str, runs_with: str | None) -> None:
+    system = {"pretty_name": "x", "systemd": "250", "units": None, "pythons": pythons}
+    plan = _access.plan(host(os=system), TAILSCALE, python=given)
+    assert plan["self_heal"]["refusal"].get("id") == (None if runs_with else "CWT-408")
+    assert plan["self_heal"]["python"] == (runs_with or "/usr/bin/python3")
+    assert (len(plan["refusals"]) == 1) is (runs_with is None)
+
+
+@pytest.mark.parametrize(
+    ("states", "refused"),
+    [({}, ["CWT-407", "CWT-614"]), ({"self_heal": "absent"}, ["CWT-614"]), ({"self_heal": "absent", "firewall": "absent"}, [])],
+)
+def test_no_hop_that_needs_systemd_is_begun_without(states: dict[str, str], refused: list[str]) -> None:
+    system = {"pretty_name": "x", "systemd": "250", "units": "/etc/systemd/system cannot be written", "pythons": {}}
+    plan = _access.plan(host(os={**system, "pythons": {"/usr/bin/python3": "3.11"}}), TAILSCALE, states=states)
+    assert [plan[hop]["refusal"]["id"] for hop in ("self_heal", "firewall") if plan[hop]["refusal"]] == refused
+    assert ["cannot be written" in why for why in plan["refusals"]] == [True] * len(refused)
+    # What was there before the host became so is still taken back as far as it goes.
+    assert _access.plan(host(os=system), TAILSCALE, state="absent")["refusals"] == []
+
+
+@pytest.mark.parametrize(("state", "refused"), [("present", ["CWT-205"]), ("absent", [])])
+def test_a_mounted_http_conf_that_lacks_the_routes_is_refused(state: str, refused: list[str]) -> None:
+    facts = host()
+    facts["managed"]["nginx"] = {"mounted": True, "error": "mounted from /srv, add: location"}
+    plan = _access.plan(facts, TAILSCALE, states={"nginx": state})
+    assert [one["refusal"]["id"] for one in (plan["nginx"],) if one["refusal"]] == refused
+    assert plan["refusals"] == ["mounted from /srv, add: location"] * len(refused)

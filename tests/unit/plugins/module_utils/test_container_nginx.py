@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 from nginx_container import STOCK, Container, Engine, impatient
@@ -136,12 +137,40 @@ def test_an_http_conf_that_nothing_includes_is_refused():
         container_nginx.candidate_configuration({"/etc/nginx/nginx.conf": "events {}\n"}, _http_conf.PATH, "/x")
 
 
-def test_a_container_without_the_file_or_with_a_mounted_one_is_refused(engine, container):
+def test_a_container_without_the_file_is_refused(engine, container):
     with pytest.raises(container_nginx.NginxError, match="no regular file"):
         container_nginx.read(engine, container.inspected, str(container.folder / "none.conf"))
-    mounted = {**container.inspected, "Mounts": [{"Destination": str(container.http_conf)}]}
-    with pytest.raises(container_nginx.NginxError, match="mounted"):
-        container_nginx.read(engine, mounted, str(container.http_conf))
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_mounted_file_is_written_by_its_owner_alone(engine, container, monkeypatch, level):
+    """Also where the folder around it is what is mounted; what it lacks is printed, ready to be entered."""
+    inside = [container.http_conf, container.http_conf.parent][level]
+    mounted = {**container.inspected, "Mounts": [{"Destination": str(inside), "Source": "/srv/nginx"}]}
+    snapshot = container_nginx.read(engine, mounted, str(container.http_conf))
+    monkeypatch.setattr(container_nginx, "served", lambda *_: {"/terminal/ws": True, "/app/": False})
+    with pytest.raises(container_nginx.Mounted, match=r"from /srv/nginx") as refusal:
+        container_nginx.wanted(engine, snapshot)
+    said = str(refusal.value)
+    assert re.findall(r"\^~ (\S+) {", said) == ["/app/", "/apps/"]
+    assert "/terminal/ws" not in said
+    for write in (container_nginx.put, container_nginx.swap):
+        with pytest.raises(container_nginx.Mounted, match="nothing was written"):
+            write(engine, snapshot, TREATED)
+    assert container.http_conf.read_text() == STOCK
+
+
+def test_a_mounted_file_that_serves_is_accepted(engine, container, monkeypatch):
+    mounted = {**container.inspected, "Mounts": [{"Destination": str(container.http_conf), "Source": "/srv/nginx"}]}
+    snapshot = container_nginx.read(engine, mounted, str(container.http_conf))
+    monkeypatch.setattr(container_nginx, "served", lambda *_: dict.fromkeys(("/terminal/ws", "/app/", "/apps/"), True))
+    assert container_nginx.wanted(engine, snapshot).changed is False
+    # Of a path whose server answers nobody now, the text tells.
+    monkeypatch.setattr(container_nginx, "served", lambda *_: {"/terminal/ws": True})
+    with pytest.raises(container_nginx.Mounted):
+        container_nginx.wanted(engine, snapshot)
+    container.http_conf.write_text(TREATED)
+    assert not container_nginx.wanted(engine, container_nginx.read(engine, mounted, str(container.http_conf))).changed
 
 
 @pytest.mark.parametrize(

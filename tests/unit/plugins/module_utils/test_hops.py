@@ -145,6 +145,10 @@ def nft_refused(info: Info, _plan: Info) -> None:
     info["nft"] = {"available": False, "version": "1.0.6", "error": "Operation not permitted"}
 
 
+def refuse(plan: Info, hop: str, identifier: str) -> None:
+    plan[hop]["refusal"] = {"id": identifier, "why": "for this reason"}
+
+
 STATE_FAULTS: dict[str, tuple[str, t.Callable[[Info, Info], None]]] = {
     "CWT-111": ("app", setting("exited", "coolify", "container", "state")),
     "CWT-112": ("app", setting("unhealthy", "coolify", "container", "health")),
@@ -160,6 +164,11 @@ STATE_FAULTS: dict[str, tuple[str, t.Callable[[Info, Info], None]]] = {
     "CWT-201": ("nginx", lambda info, _plan: info["managed"]["nginx"].update(present=False, current=False)),
     "CWT-202": ("nginx", setting(False, "managed", "nginx", "current")),
     "CWT-203": ("nginx", setting(FOREIGN, "managed", "nginx", "foreign")),
+    "CWT-205": ("nginx", lambda _info, plan: refuse(plan, "nginx", "CWT-205")),
+    "CWT-407": ("self-heal", lambda _info, plan: refuse(plan, "self_heal", "CWT-407")),
+    "CWT-408": ("self-heal", lambda _info, plan: refuse(plan, "self_heal", "CWT-408")),
+    "CWT-613": ("firewall", lambda _info, plan: refuse(plan, "firewall", "CWT-613")),
+    "CWT-614": ("firewall", lambda _info, plan: refuse(plan, "firewall", "CWT-614")),
     "CWT-204": ("nginx", setting("line 3: unexpected }", "managed", "nginx", "error")),
     "CWT-301": ("environment", setting(False, "env_file", "exists")),
     "CWT-302": ("environment", setting("line 3", "env_file", "error")),
@@ -536,7 +545,7 @@ def test_a_side_that_nobody_looks_from_is_told(machines: Info, addresses: list[s
 
 def test_nothing_is_missed_where_nothing_is_promised() -> None:
     info, plan = host("treated")
-    plan.update(sides=["domain"], firewall={"wanted": False, "ports": [], "trusted": []})
+    plan.update(sides=["domain"], firewall={"wanted": False, "refusal": {}, "ports": [], "trusted": []})
     assert _targets.looks(plan, info)["unlooked"] == []
 
 
@@ -610,7 +619,7 @@ def test_host_refused_for_its_traefik_says_so() -> None:
 def test_unpublished_port_is_no_fault_where_nobody_comes_in_by_it() -> None:
     info, plan = host("treated")
     put(info, {"app": None, "terminal": None, "http": 8000}, "ports")
-    plan.update(sides=["domain"], firewall={"wanted": False, "ports": [], "trusted": []})
+    plan.update(sides=["domain"], firewall={"wanted": False, "refusal": {}, "ports": [], "trusted": []})
     plan["tunnel"]["wanted"] = False
     assert "CWT-116" not in {identifier for _hop, identifier in faults(info, plan)}
 
