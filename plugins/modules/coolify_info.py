@@ -242,8 +242,8 @@ managed:
     firewall:
       description:
         - The firewall. C(file_present), C(table_loaded), the C(rules) of the table, C(intact) (whether they are those
-          of its file), C(refused_packets), the state of its C(unit), and C(outside_bridges), which
-          lead outside as the host is now.
+          of its file), C(refused_packets), the addresses C(refused) in the last day, the state of its C(unit), and
+          C(outside_bridges), which lead outside as the host is now.
         - C(other_rules) are rules of others that open or close the same ports, a block in C(DOCKER-USER), ufw-docker's,
           or a refusal of UFW's. Each has C(where), C(family), C(rule), C(effect) and C(ports). They are left alone.
       type: dict

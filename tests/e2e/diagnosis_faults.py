@@ -68,6 +68,12 @@ up() {
     until_true 'curl -fs http://127.0.0.1:8000/api/health && curl -fs http://127.0.0.1:6001/up'
     until_true 'curl -fs http://127.0.0.1:6002/ready && ! docker ps | grep -E "starting|unhealthy"'
 }
+# In a network namespace of that name, and in a private network with the host.
+neighbour() {
+    ip netns add neighbour; ip link add to-neighbour type veth peer name to-host netns neighbour
+    ip addr add 192.168.77.1/24 dev to-neighbour; ip link set to-neighbour up
+    ip -n neighbour addr add 192.168.77.103/24 dev to-host; ip -n neighbour link set to-host up
+}
 create() {
     LATEST_IMAGE=$(docker inspect -f '{{.Config.Image}}' coolify | sed 's/.*://') docker compose --env-file $source/.env \
         -f $source/docker-compose.yml -f $source/docker-compose.prod.yml -f $source/docker-compose.custom.yml \
@@ -515,15 +521,11 @@ ROUNDS: dict[str, Round] = {
             "firewall": Fault(
                 "a machine of a private network is connected to the realtime server",
                 {"CWT-613": "firewall"},
-                """nft delete table inet coolify_websocket
-ip netns add client; ip link add client-host type veth peer name client-peer netns client
-ip addr add 192.168.77.1/24 dev client-host; ip link set client-host up
-ip -n client addr add 192.168.77.103/24 dev client-peer; ip -n client link set client-peer up
-systemd-run --unit client ip netns exec client python3 -c \
-    'import socket, time; held = socket.create_connection(("192.168.77.1", 6001)); time.sleep(600)'
-until_true 'ip netns exec client cat /proc/net/tcp | grep ":1771 01"'
-nft -f $rules""",
-                "systemctl stop client; ip netns del client",
+                "neighbour; nft delete table inet coolify_websocket\n"
+                "systemd-run --unit neighbour ip netns exec neighbour python3 -c "
+                "'import socket, time; held = socket.create_connection((\"192.168.77.1\", 6001)); time.sleep(600)'\n"
+                "until_true 'ip netns exec neighbour cat /proc/net/tcp | grep \":1771 01\"'; nft -f $rules",
+                "systemctl stop neighbour; ip netns del neighbour",
             )
         }
     ),
@@ -573,7 +575,13 @@ nft -f $rules""",
                 "docker rename coolify-proxy away\n"
                 "docker create --name coolify-proxy --label org.opencontainers.image.version=v3.0.4 traefik:v3.6",
                 "docker rm coolify-proxy; docker rename away coolify-proxy",
-            )
+            ),
+            "firewall": Fault(
+                "a machine of a private network asks at a closed port",
+                {"CWT-615": "firewall"},
+                "neighbour; ip netns exec neighbour timeout 1 bash -c '</dev/tcp/192.168.77.1/6002' || :",
+                "ip netns del neighbour; nft -f $rules",
+            ),
         }
     ),
     "no container": Round(

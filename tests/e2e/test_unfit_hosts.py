@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from compare_snapshots import differences
+from diagnosis_faults import TOOLS
 
 # What each names: one host of the lab under a name for each, in one run.
 BAD = {
@@ -64,13 +65,12 @@ UNFIT = {
         ["/etc/systemd/system cannot be written", "coolify_self_heal_state: absent", "coolify_firewall_state: absent"],
     ),
     "a proxy on another machine of a private network is connected": (
-        """ip netns add client; ip link add client-host type veth peer name client-peer netns client
-ip addr add 192.168.77.1/24 dev client-host; ip link set client-host up
-ip -n client addr add 192.168.77.103/24 dev client-peer; ip -n client link set client-peer up
-systemd-run --unit client ip netns exec client python3 -c \
+        f"""{TOOLS}
+neighbour
+systemd-run --unit neighbour ip netns exec neighbour python3 -c \\
     'import socket, time; held = socket.create_connection(("192.168.77.1", 6001)); time.sleep(600)'
-for i in $(seq 60); do ip netns exec client cat /proc/net/tcp | grep ":1771 01" && exit 0; sleep 0.5; done; exit 1""",
-        "systemctl stop client; ip netns del client",
+until_true 'ip netns exec neighbour cat /proc/net/tcp | grep ":1771 01"'""",
+        "systemctl stop neighbour; ip netns del neighbour",
         ["192.168.77.103", "coolify_firewall_trusted: [192.168.77.103]", "coolify_firewall_cut_off: true"],
     ),
     "http.conf is mounted, and lacks the routes": (

@@ -20,6 +20,14 @@ from ._policy import Policy, Trusted, describe
 TABLE = "coolify_websocket"
 FAMILY = "inet"
 COUNTER = "refused"
+#: The sources that were refused lately, as many as the set holds, by the protocol that an address is of.
+REFUSED = {"ip": "refused_ipv4", "ip6": "refused_ipv6"}
+_REFUSED_SET = """\tset {} {{
+\t\ttype ipv{}_addr
+\t\tflags dynamic,timeout
+\t\ttimeout 1d
+\t\tsize 1024
+\t}}"""
 
 #: The kernel's number for nft's "mangle": after conntrack (-200), before Docker's DNAT (-100). The
 #: name is not known to every nft in every chain, the number is.
@@ -48,6 +56,7 @@ def text(wanted: Policy) -> str:
         f"table {FAMILY} {TABLE} {{",
         f"\tcounter {COUNTER} {{",
         "\t}",
+        *(_REFUSED_SET.format(name, version) for name, version in zip(REFUSED.values(), (4, 6))),
     ]
     for name, rules in _chains(wanted).items():
         lines += ["", f"\tchain {name} {{", *(f"\t\t{rule}" for rule in rules), "\t}"]
@@ -61,11 +70,11 @@ def printed(wanted: Policy) -> list[str]:
 
 def loads(rule_file: str) -> list[str]:
     """The rules that a text of `text` loads, as `parse` gives them in `rules`."""
-    rules, chain = [], ""
+    rules, kind, chain = [], "", ""
     for line in rule_file.splitlines():
-        if line.startswith("\tchain "):
-            chain = line.split()[1]
-        elif line.startswith("\t\t"):
+        if line.startswith("\t") and line.endswith(" {"):
+            kind, chain = line.split()[:2]
+        elif line.startswith("\t\t") and kind == "chain":
             rules.append(f"{chain}: {line.strip()}")
     return rules
 
@@ -78,8 +87,9 @@ def lets_in(rules: Sequence[str], entry: Trusted) -> bool:
 def parse(nft_json: str) -> dict[str, Any] | None:
     """What the running table says, from ``nft -j list table inet coolify_websocket``; None if the text does not hold it.
 
-    `rules`, one printed text each, those of a table as `text` loads it first, in its order; and `refused_packets`, None if the
-    counter is gone. Whatever our rules never hold is printed as nft has it, and so differs from every rule of ours.
+    `rules`, one printed text each, those of a table as `text` loads it first, in its order; `refused_packets`, None if the
+    counter is gone; and `refused`, the addresses that were refused in the last day, as many as were kept. Whatever our rules
+    never hold is printed as nft has it, and so differs from every rule of ours.
     """
     objects = _objects(nft_json)
     tables = [item["table"] for item in objects if "table" in item]
@@ -88,6 +98,7 @@ def parse(nft_json: str) -> dict[str, Any] | None:
 
     chains: dict[str, list[str]] = {name: [] for name in ("decide", *_HOOKS)}
     refused = None
+    sources: list[str] = []
     for item in objects:
         if "chain" in item:
             chain = item["chain"]
@@ -98,9 +109,11 @@ def parse(nft_json: str) -> dict[str, Any] | None:
             chains.setdefault(item["rule"]["chain"], []).append(_read(item["rule"]["expr"]))
         elif "counter" in item and item["counter"].get("name") == COUNTER:
             refused = item["counter"].get("packets")
+        elif "set" in item and item["set"].get("name") in REFUSED.values():
+            sources += [str(one["elem"]["val"]) for one in item["set"].get("elem", []) if "elem" in one]
     # Such as "dormant", with which the kernel passes the table by.
     flags = [f"flags: {flag}" for flag in _flat(tables[0].get("flags", []))]
-    return {"rules": [*flags, *_listing(chains)], "refused_packets": refused}
+    return {"rules": [*flags, *_listing(chains)], "refused_packets": refused, "refused": sources}
 
 
 _HOOKS = {"arriving": "prerouting", "routed": "forward"}
@@ -140,6 +153,8 @@ def _rules(wanted: Policy) -> dict[str, list[Rule]]:
 
     decide: list[Rule] = [((("iifname", "==", ("lo",)),), accept), (bridge("i"), accept)]
     decide += [(_way_in(entry), accept) for entry in wanted.trusted]
+    # A full set takes no more, and the packet goes on to the next rule.
+    decide += [((), f"update @{name} {{ {protocol} saddr }}") for protocol, name in REFUSED.items()]
     decide.append(((), "drop"))
     return {
         "decide": decide,
@@ -225,6 +240,9 @@ def _rule(expressions: Sequence[Mapping[str, Any]]) -> Rule:
             verdict = kind
         elif kind == "jump":
             verdict = f"jump {value['target']}"
+        elif kind == "set":
+            payload = value["elem"]["payload"]
+            verdict = f"{value['op']} {value['set']} {{ {payload['protocol']} {payload['field']} }}"
         elif (kind, value) == ("counter", COUNTER):
             counted = True
         else:

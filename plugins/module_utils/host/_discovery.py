@@ -355,7 +355,7 @@ class Discovery:
         return {
             "file_present": kept is not None,
             "table_loaded": table is not None,
-            **(table or {"rules": [], "refused_packets": None}),
+            **(table or {"rules": [], "refused_packets": None, "refused": []}),
             "intact": None if table is None else table["rules"] == _nft_rules.loads(kept or ""),
             "outside_bridges": _host.outside_now(self._asked(self._engine.networks), self._root),
             "unit": unit.get("active_state"),

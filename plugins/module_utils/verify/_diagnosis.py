@@ -209,6 +209,8 @@ CWT-613 firewall: Somebody in a private network is connected to a port that the 
 - Trust the address (coolify_firewall_trusted), or close the port all the same (coolify_firewall_cut_off: true).
 CWT-614 firewall: The firewall's table cannot be loaded when this host boots.
 - Let systemd run with a writable /etc/systemd/system, or set coolify_firewall_state: absent.
+CWT-615 firewall?: Addresses in a private network were refused at the ports in the last day.
+- If one is a reverse proxy or a browser of yours, add it to coolify_firewall_trusted.
 
 # 7xx: Tailscale
 CWT-701 tailscale: Tailscale is not installed on the host.

@@ -14,7 +14,7 @@ import typing as t
 import unicodedata
 
 from ..env import _pusher
-from ..firewall import _ufw_rules
+from ..firewall import _policy, _ufw_rules
 from ..plan import _access
 from ..plan._tailnet import published
 from ..tunnel import _ingress
@@ -194,6 +194,9 @@ def _firewall(found: Rows, plan: Json, info: Json) -> None:
         found.bad("CWT-604", thing, "differs")
     else:
         found.bad("CWT-605", thing, "changed")
+    refused = [address for address in firewall["refused"] if _policy.is_private(address)]
+    if refused:
+        found.bad("CWT-615", thing, f"{len(refused)} refused", ", ".join(refused[:10]))
     if firewall["file_present"] and firewall["unit"] != "active":
         found.bad("CWT-606", "coolify-websocket-firewall", str(firewall["unit"]))
     ufw = info["ufw"]

@@ -133,7 +133,7 @@ def setting(value: t.Any, *path: t.Any) -> t.Callable[[Info, Info], None]:
 
 
 FOREIGN = [{"path": "/app/", "location": "/app", "file": "/etc/nginx/x.conf", "line": 3, "served": False}]
-NOT_LOADED = {"table_loaded": False, "rules": [], "intact": None, "refused_packets": None, "unit": "active"}
+NOT_LOADED = {"table_loaded": False, "rules": [], "intact": None, "refused_packets": None, "refused": [], "unit": "active"}
 
 
 def firewall(**changes: t.Any) -> t.Callable[[Info, Info], None]:
@@ -854,7 +854,7 @@ def test_the_page_on_troubleshooting_knows_every_id_it_names() -> None:
 
 def test_every_diagnosis_of_a_state_is_tried_here() -> None:
     elsewhere = {
-        *("CWT-103", "CWT-104", "CWT-119", "CWT-610", "CWT-611", "CWT-612", "CWT-706", "CWT-806"),
+        *("CWT-103", "CWT-104", "CWT-119", "CWT-610", "CWT-611", "CWT-612", "CWT-615", "CWT-706", "CWT-806"),
         *(f"CWT-{number}" for number in range(321, 331)),
         *("CWT-211", "CWT-212", "CWT-502", "CWT-503", "CWT-511", "CWT-512", "CWT-513", "CWT-601", "CWT-609", "CWT-705"),
     }
@@ -921,3 +921,12 @@ def test_a_private_address_is_not_asked_from_outside_unless_the_user_says_so() -
         looks = _targets.looks(plan, info, outside=["o"], addresses=["10.0.0.5"], addresses_given=given)
         asked = [target for view in looks["views"] for target in view["targets"] if "10.0.0.5" in target["url"]]
         assert bool(asked) is given
+
+
+def test_who_was_refused_in_a_private_network_is_named_and_no_fault() -> None:
+    info, plan = host("treated")
+    info["managed"]["firewall"]["refused"] = ["203.0.113.9", "192.168.1.103", "fd00::7"]
+    rows = [row for row in rows_of(info, plan) if row["id"] == "CWT-615"]
+    assert [(row["hop"], row["seen"], row["ok"]) for row in rows] == [("firewall", "2 refused", None)]
+    assert "192.168.1.103, fd00::7" in rows[0]["cause"]
+    assert "203.0.113.9" not in rows[0]["cause"]

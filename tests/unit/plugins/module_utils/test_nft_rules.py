@@ -19,6 +19,7 @@ TAILNET = [
     {"source": "100.64.0.0/10", "interface": "tailscale0"},
     {"source": "fd7a:115c:a1e0::/48", "interface": "tailscale0"},
 ]
+REFUSE = ["update @refused_ipv4 { ip saddr }", "update @refused_ipv6 { ip6 saddr }", 'counter name "refused" drop']
 LISTINGS = sorted((Path(__file__).parent / "nft").glob("*.json"))
 
 
@@ -58,7 +59,7 @@ def test_order_of_decisions():
         'meta iifkind "bridge" accept',
         'iifname "tailscale0" ip saddr 100.64.0.0/10 accept',
         'iifname "tailscale0" ip6 saddr fd7a:115c:a1e0::/48 accept',
-        'counter name "refused" drop',
+        *REFUSE,
     ]
 
 
@@ -88,14 +89,14 @@ def test_a_containers_own_port_is_guarded_where_it_is_published_at_another():
     ],
 )
 def test_ways_in(entry, rule):
-    assert rules_of(ruleset([6001], [entry]), "decide")[2:] == [rule, 'counter name "refused" drop']
+    assert rules_of(ruleset([6001], [entry]), "decide")[2:] == [rule, *REFUSE]
 
 
 @pytest.mark.parametrize("listing", LISTINGS, ids=lambda path: path.stem)
 def test_reads_the_running_table(listing):
     read = _nft_rules.parse(listing.read_text())
     assert read is not None
-    assert read["refused_packets"] == 0
+    assert (read["refused_packets"], read["refused"]) == (0, ["192.168.1.103"])
     assert read["rules"] == _nft_rules.printed(_policy.policy([6001, 6002], TAILNET))
     assert read["rules"] == _nft_rules.loads(ruleset([6001, 6002], TAILNET))
 
