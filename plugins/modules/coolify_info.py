@@ -86,6 +86,8 @@ coolify:
   type: dict
   contains:
     found: {type: bool, description: Whether there is one.}
+    others: {type: list, elements: str, description: "Where there is none, the containers that run Coolify's image all the same."}
+    env_file: {type: str, description: "The host's file that the container has as its C(.env), or null."}
     version:
       description:
         - Coolify's version as its own C(config/constants.php) says it, else as its image does.

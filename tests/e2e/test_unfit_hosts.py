@@ -47,7 +47,7 @@ UNFIT = {
     ),
     "there is no container": (
         "docker rename coolify elsewhere", "docker rename elsewhere coolify",
-        ["no container named coolify", "coolify_hosts"],
+        ["no container named coolify", "docker rename elsewhere coolify"],
     ),
     "Docker does not run": (
         "systemctl stop docker.socket docker.service",

@@ -196,7 +196,9 @@ class Discovery:
 
     def _coolify(self, inspected: t.Mapping[str, t.Any] | None, layout: str | None) -> Json:
         if inspected is None:
-            return {"found": False, "version": None, "pusher_scheme_obeyed": None, "container": None, "environment": {}}
+            nothing: Json = dict.fromkeys(("env_file", "version", "pusher_scheme_obeyed", "container"))
+            others = _state.others(self._asked(self._engine.containers) or [])
+            return {"found": False, "others": others, "environment": {}, **nothing}
         environment = _client.environment(dict(inspected))
         files = [self._asked(self._engine.read_file, inspected["Id"], path) for path in (CONSTANTS, BROADCASTING)]
         constants, broadcasting = (file.data.decode("utf-8", "replace") if file else "" for file in files)
@@ -206,6 +208,8 @@ class Discovery:
             version = _state.coolify_version("", _client.environment(image))
         return {
             "found": True,
+            "others": [],
+            "env_file": _state.mounted_env_file(inspected),
             "version": version,
             "pusher_scheme_obeyed": _state.scheme_obeyed(broadcasting, layout),
             "container": _state.container_state(inspected),

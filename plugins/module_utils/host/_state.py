@@ -52,6 +52,20 @@ def container_state(inspected: Json) -> dict[str, t.Any]:
     return {"name": name, "state": state.get("Status"), "health": (state.get("Health") or {}).get("Status")}
 
 
+_IMAGE = re.compile(r"(?:^|/)coollabsio/coolify(?::|@|$)")
+
+
+def others(listed: t.Iterable[Json]) -> list[str]:
+    """Return the names of the containers in the engine's list that run Coolify's image, whatever they are called."""
+    return sorted(name.lstrip("/") for one in listed if _IMAGE.search(str(one.get("Image"))) for name in one.get("Names") or [])
+
+
+def mounted_env_file(coolify: Json) -> str | None:
+    """Return the host's file that the container ``coolify`` has as its ``.env``."""
+    mounts = [(str(one.get("Destination")), str(one.get("Source"))) for one in coolify.get("Mounts") or []]
+    return next((source for inside, source in mounts if inside.endswith("/.env")), None)
+
+
 def layout(coolify: Json, has_reverb: t.Callable[[], bool]) -> str:
     """Return which layout the container ``coolify`` belongs to (fact 37): ``bundled`` or ``separate``.
 

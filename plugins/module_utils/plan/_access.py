@@ -92,6 +92,12 @@ def check_host(info: Facts) -> None:
             f"Docker {version} on this host is older than {MINIMUM_DOCKER}, which is the least that Coolify runs on. Upgrade "
             "Docker Engine (https://docs.docker.com/engine/install/)."
         )
+    others = coolify.get("others")
+    if not coolify.get("found") and others:
+        raise AccessError(
+            f"There is no container named coolify on this host, but {' and '.join(others)} runs Coolify's image. Only the names "
+            f"of Coolify's own installer are supported: `docker rename {others[0]} coolify`, or install Coolify in its own way."
+        )
     if not coolify.get("found"):
         raise AccessError(
             "There is no container named coolify on this host. Install Coolify first, or take the host out of the group that "
@@ -100,6 +106,11 @@ def check_host(info: Facts) -> None:
         )
     env_file = info.get("env_file") or {}
     # Before the version: with its .env away nothing can be read from the container.
+    mounted = coolify.get("env_file")
+    if not env_file.get("exists") and mounted and mounted != env_file.get("path"):
+        folder = mounted[: -len("/source/.env")] if mounted.endswith("/source/.env") else ""
+        remedy = f"Set coolify_data_path: {folder}" if folder else "Only Coolify's own layout, FOLDER/source/.env, is supported"
+        raise AccessError(f"Coolify's .env on this host is {mounted}, not {env_file.get('path')}. {remedy}.")
     if not env_file.get("exists"):
         raise AccessError(
             f"There is no {env_file.get('path')} on this host. If Coolify's folder is another one, set "

@@ -43,8 +43,8 @@ CWT-107 host: Ansible reaches the host, but cannot become root there.
   25.10, ansible-core before 2.22 cannot answer its prompt: set ansible_become_exe=sudo.ws. Where there is no sudo, log in as
   root, or set ansible_become_method to what there is.
 CWT-106 host: There is no container coolify on the host.
-- Where `docker ps -a` has it as …_coolify, as Compose leaves it when it is cut, run `docker rename …_coolify coolify`. Else
-  bring Coolify up with /data/coolify/source/upgrade.sh, or take the host out of the group.
+- If it has another name (see `docker ps -a`; …_coolify is what an interrupted Compose leaves), run `docker rename NAME coolify`.
+  Only where there is none, bring Coolify up with /data/coolify/source/upgrade.sh, or take the host out of the group.
 CWT-111 app: The container coolify is not running.
 - Read `docker logs coolify`; start it with /data/coolify/source/upgrade.sh or `docker start coolify`.
 CWT-112 app: The container coolify runs, but its health check fails.
@@ -91,7 +91,8 @@ CWT-212 nginx: nginx has the route, but cannot reach the server behind it.
 
 # 3xx: PUSHER_* and TERMINAL_*
 CWT-301 environment: Coolify's .env is not there.
-- Restore it from a backup before anything else: it holds APP_KEY, which every stored secret is encrypted with.
+- If it is elsewhere, set coolify_data_path to its folder. If it is lost, restore it from a backup first: it holds APP_KEY,
+  which every stored secret is encrypted with.
 CWT-302 environment: Coolify's .env cannot be read as Laravel reads it.
 - Mend the line named; Coolify itself will fail on it at its next start.
 CWT-303 environment: PUSHER_HOST or PUSHER_PORT in .env sends browsers to another address than the access plan's.

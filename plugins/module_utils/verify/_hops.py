@@ -88,9 +88,10 @@ def refused(host: str, reason: str, info: Json, tailscale: Json, access: str) ->
     elif info.get("docker") and not info["docker"]["reachable"]:
         identifier, reason = "CWT-105", info["docker"]["error"]
     elif info.get("coolify") and not info["coolify"]["found"]:
-        identifier, reason = "CWT-106", ""
+        others = info["coolify"].get("others") or []
+        identifier, reason = "CWT-106", f"{' and '.join(others)} runs Coolify's image" if others else ""
     elif info.get("env_file") and not info["env_file"]["exists"]:
-        identifier, reason = "CWT-301", info["env_file"]["path"]
+        identifier, reason = "CWT-301", (info.get("coolify") or {}).get("env_file") or info["env_file"]["path"]
     elif reason and reason == _access.traefik_refusal(info):
         identifier, reason = "CWT-505", info["proxy"]["version"]
     elif access in ("tailscale", "dual") and tailscale and _tailnet.missing(tailscale) in reason:

@@ -1102,3 +1102,23 @@ def test_a_mounted_http_conf_that_lacks_the_routes_is_refused(state: str, refuse
     plan = _access.plan(facts, TAILSCALE, states={"nginx": state})
     assert [one["refusal"]["id"] for one in (plan["nginx"],) if one["refusal"]] == refused
     assert plan["refusals"] == ["mounted from /srv, add: location"] * len(refused)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"coolify": {"found": False, "others": ["my-coolify"]}}, ["my-coolify", "docker rename my-coolify coolify"]),
+        ({"coolify": {"found": False, "others": []}}, ["no container named coolify", "Install Coolify"]),
+        (
+            {"coolify": {"found": True, "version": "4.7.6", "env_file": "/srv/coolify/source/.env"}},
+            ["/srv/coolify/source/.env", "coolify_data_path: /srv/coolify."],
+        ),
+        ({"coolify": {"found": True, "version": "4.7.6", "env_file": "/srv/env/.env"}}, ["/srv/env/.env", "FOLDER/source/.env"]),
+        ({"coolify": {"found": True, "version": "4.7.6", "env_file": None}}, ["restore it from a backup"]),
+    ],
+)
+def test_another_layout_is_named_as_one(changes: Any, words: list[str]) -> None:
+    """Nobody is sent to upgrade.sh, which would start a second Coolify, or to a backup of a file that is there."""
+    with pytest.raises(_domain.AccessError) as refused:
+        _access.plan(host(**{"env_file": {"path": "/data/coolify/source/.env", "exists": False}, **changes}), TAILSCALE)
+    assert [word for word in words if word not in str(refused.value)] == []

@@ -337,3 +337,20 @@ def test_nft_version() -> None:
     assert _state.nft_version(head) == "1.0.6"
     assert _state.nft_version("nftables v0.9.8 (E.D.S.)\n") == "0.9.8"
     assert _state.nft_version("") is None
+
+
+def test_coolifys_image_is_known_under_any_name() -> None:
+    listed = [
+        {"Names": ["/my-coolify"], "Image": "ghcr.io/coollabsio/coolify:4.7.6"},
+        {"Names": ["/pinned"], "Image": "docker.io/coollabsio/coolify@sha256:ab"},
+        {"Names": ["/coolify-realtime"], "Image": "ghcr.io/coollabsio/coolify-realtime:1.0.17"},
+        {"Names": None, "Image": "coollabsio/coolify"},
+    ]
+    assert _state.others(listed) == ["my-coolify", "pinned"]
+
+
+def test_the_env_file_is_known_by_its_mount() -> None:
+    mounts = {"/var/www/html/storage": "/x", "/var/www/html/.env": "/srv/.env"}
+    inspected = {"Mounts": [{"Destination": inside, "Source": source} for inside, source in mounts.items()]}
+    assert _state.mounted_env_file(inspected) == "/srv/.env"
+    assert _state.mounted_env_file({}) is None
