@@ -302,6 +302,12 @@ _SERVERS = Round(
 
 _KEYS = Round(
     {
+        "firewall": Fault(
+            "a machine of a private network asks at a closed port",
+            {"CWT-615": "firewall"},
+            "neighbour; ip netns exec neighbour timeout 1 bash -c '</dev/tcp/192.168.77.1/6002' || :",
+            "ip netns del neighbour; nft -f $rules",
+        ),
         "realtime": Fault(
             "the realtime server was started with another key and secret of the application",
             {"CWT-936": "realtime", "CWT-324": "broadcast"},
@@ -575,13 +581,7 @@ ROUNDS: dict[str, Round] = {
                 "docker rename coolify-proxy away\n"
                 "docker create --name coolify-proxy --label org.opencontainers.image.version=v3.0.4 traefik:v3.6",
                 "docker rm coolify-proxy; docker rename away coolify-proxy",
-            ),
-            "firewall": Fault(
-                "a machine of a private network asks at a closed port",
-                {"CWT-615": "firewall"},
-                "neighbour; ip netns exec neighbour timeout 1 bash -c '</dev/tcp/192.168.77.1/6002' || :",
-                "ip netns del neighbour; nft -f $rules",
-            ),
+            )
         }
     ),
     "no container": Round(
