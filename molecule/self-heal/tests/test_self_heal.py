@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -179,11 +180,11 @@ def test_docker_restarted_while_coolify_is_created(coolify):
 
 
 def create_whatever_docker_kept(coolify):
-    """As whoever meets it: an engine of 20.10 that was stopped at a start may hold the ports until its next restart."""
+    """As whoever meets it: an engine that was stopped at a start may hold the ports, or the name, until its next restart."""
     try:
         coolify.create_coolify(coolify.version)
     except AssertionError as failed:
-        if "port is already allocated" not in str(failed):
+        if not re.search(r"port is already allocated|container name \S+ is already in use", str(failed)):
             raise
         coolify.shell(RESTART_DOCKER)
         coolify.create_coolify(coolify.version)
