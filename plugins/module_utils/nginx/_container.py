@@ -191,7 +191,8 @@ def read(engine: _client.Engine, inspected: dict[str, t.Any], path: str = _http_
 
 def _mounted(inspected: dict[str, t.Any], path: str) -> str:
     mounts = [(str(one.get("Destination")), str(one.get("Source"))) for one in inspected.get("Mounts") or []]
-    return next((source for inside, source in mounts if path == inside or path.startswith(inside.rstrip("/") + "/")), "")
+    # In a folder that is mounted the file can be replaced, and given back, as in any other.
+    return next((source for inside, source in mounts if path == inside), "")
 
 
 def _runs(inspected: dict[str, t.Any]) -> bool:

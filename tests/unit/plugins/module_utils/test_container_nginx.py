@@ -142,11 +142,14 @@ def test_a_container_without_the_file_is_refused(engine, container):
         container_nginx.read(engine, container.inspected, str(container.folder / "none.conf"))
 
 
-@pytest.mark.parametrize("level", [0, 1])
-def test_a_mounted_file_is_written_by_its_owner_alone(engine, container, monkeypatch, level):
-    """Also where the folder around it is what is mounted; what it lacks is printed, ready to be entered."""
-    inside = [container.http_conf, container.http_conf.parent][level]
-    mounted = {**container.inspected, "Mounts": [{"Destination": str(inside), "Source": "/srv/nginx"}]}
+def test_a_file_in_a_mounted_folder_is_written_as_any_other(engine, container):
+    mounted = {**container.inspected, "Mounts": [{"Destination": str(container.http_conf.parent), "Source": "/srv/nginx"}]}
+    assert container_nginx.read(engine, mounted, str(container.http_conf)).mounted == ""
+
+
+def test_a_mounted_file_is_written_by_its_owner_alone(engine, container, monkeypatch):
+    """What it lacks is printed, ready to be entered."""
+    mounted = {**container.inspected, "Mounts": [{"Destination": str(container.http_conf), "Source": "/srv/nginx"}]}
     snapshot = container_nginx.read(engine, mounted, str(container.http_conf))
     monkeypatch.setattr(container_nginx, "served", lambda *_: {"/terminal/ws": True, "/app/": False})
     with pytest.raises(container_nginx.Mounted, match=r"from /srv/nginx") as refusal:
