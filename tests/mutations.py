@@ -188,6 +188,10 @@ MUTATIONS = [
         ("    except (AttributeError, KeyError, TypeError, ValueError):\n", "    except ZeroDivisionError:\n"),
     ),
     *_of(
+        "module_utils/plan/_access.py", "module_utils/test_access.py",
+        ('    if nft.get("lacks"):\n', "    if False:\n"),
+    ),
+    *_of(
         "module_utils/firewall/_kernel.py", "module_utils/test_kernel.py",
         ("if kind == _ERROR and code else None", "if False else None"),
     ),

@@ -73,6 +73,11 @@ until_true 'ip netns exec neighbour cat /proc/net/tcp | grep ":1771 01"'""",
         "systemctl stop neighbour; ip netns del neighbour",
         ["192.168.77.103", "coolify_firewall_trusted: [192.168.77.103]", "coolify_firewall_cut_off: true"],
     ),
+    "there is no nft, and nothing that installs it": (
+        "mkdir /root/away && mv /usr/sbin/nft /usr/bin/apt-get /root/away",
+        "mv /root/away/nft /usr/sbin; mv /root/away/apt-get /usr/bin; rmdir /root/away",
+        ["nft is not installed", "Install the package nftables", "coolify_firewall_state: absent"],
+    ),
     "http.conf is mounted, and lacks the routes": (
         f"""cd /data/coolify/source; cp docker-compose.custom.yml /root/custom
 docker exec coolify cat {HTTP_CONF} >/root/http.conf

@@ -312,9 +312,19 @@ def _firewall(
         }
     if private and not cut_off:
         refusal = {"id": "CWT-613", "why": _CUT_OFF.format(" and ".join(private), ", ".join(private))}
+    nft = info.get("nft") or {}
+    if nft.get("lacks"):
+        refusal = {"id": "CWT-607", "why": _NO_NFT[nft["lacks"]].format(nft["error"])}
     return _hop(reason, refusal, **options, rules=_nft_rules.printed(policy))
 
 
+_NO_NFT = {
+    "kernel": "The kernel lets nobody use nf_tables on this host, with which the firewall closes the ports: {}. A container "
+    "needs CAP_NET_ADMIN, and the module nf_tables where it runs. Without, set coolify_firewall_state: absent, and close the "
+    "ports in front of this host.",
+    "package": "{}, and neither apt nor dnf is on this host to install it. Install the package nftables, or set "
+    "coolify_firewall_state: absent, and close the ports in another way.",
+}
 _CUT_OFF = (
     "{0} in a private network is connected to Coolify's realtime or terminal server now, and the firewall would not let it in "
     "again. If it is a reverse proxy or a browser of yours, set coolify_firewall_trusted: [{1}]; to close the ports all the "

@@ -180,10 +180,9 @@ def _firewall(found: Rows, plan: Json, info: Json) -> None:
         return
     nft = info["nft"]
     if not firewall["table_loaded"]:
-        # Where nft does not work, a table that was installed may well be loaded.
-        if not nft["available"] and (firewall["file_present"] or nft.get("version")):
-            seen = "nft refused" if nft.get("version") else "no nft"
-            found.bad("CWT-607", thing, seen, first_line(nft.get("error")))
+        # Where there is no nft, a table that was installed may well be loaded.
+        if not nft["available"] and firewall["file_present"]:
+            found.bad("CWT-607", thing, "no nft", first_line(nft["error"]))
         elif firewall["file_present"]:
             found.bad("CWT-603", thing, "not loaded")
         else:

@@ -1122,3 +1122,22 @@ def test_another_layout_is_named_as_one(changes: Any, words: list[str]) -> None:
     with pytest.raises(_domain.AccessError) as refused:
         _access.plan(host(**{"env_file": {"path": "/data/coolify/source/.env", "exists": False}, **changes}), TAILSCALE)
     assert [word for word in words if word not in str(refused.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("lacks", "error", "words"),
+    [
+        ("kernel", "Operation not permitted", ["nf_tables", ": Operation not permitted.", "CAP_NET_ADMIN"]),
+        ("package", "nft is not installed", ["nft is not installed, and neither apt nor dnf", "Install the package nftables"]),
+        (None, "nft is not installed", []),
+    ],
+)
+def test_no_hop_is_begun_where_nft_will_not_be_had(lacks: str | None, error: str, words: list[str]) -> None:
+    """Field cases L7 and E17: the package was installed for nothing, or four hops were changed before the fifth could not be."""
+    nft = {"available": False, "version": None, "error": error, "lacks": lacks}
+    plan = _access.plan(host(nft=nft), TAILSCALE)
+    assert plan["firewall"]["refusal"].get("id") == ("CWT-607" if lacks else None)
+    assert len(plan["refusals"]) == bool(lacks)
+    for word in [*words, "coolify_firewall_state: absent"] if lacks else []:
+        assert word in plan["refusals"][0]
+    assert _access.plan(host(nft=nft), TAILSCALE, states={"firewall": "absent"})["refusals"] == []

@@ -140,11 +140,6 @@ def firewall(**changes: t.Any) -> t.Callable[[Info, Info], None]:
     return lambda info, _plan: info["managed"]["firewall"].update(changes)
 
 
-def nft_refused(info: Info, _plan: Info) -> None:
-    info["managed"]["firewall"].update(NOT_LOADED, file_present=False)
-    info["nft"] = {"available": False, "version": "1.0.6", "error": "Operation not permitted"}
-
-
 def refuse(plan: Info, hop: str, identifier: str) -> None:
     plan[hop]["refusal"] = {"id": identifier, "why": "for this reason"}
 
@@ -200,7 +195,7 @@ STATE_FAULTS: dict[str, tuple[str, t.Callable[[Info, Info], None]]] = {
     "CWT-604": ("firewall", firewall(rules=["decide: accept"])),
     "CWT-605": ("firewall", firewall(rules=["decide: accept"], intact=False)),
     "CWT-606": ("firewall", firewall(unit="failed")),
-    "CWT-607": ("firewall", nft_refused),
+    "CWT-607": ("firewall", lambda _info, plan: refuse(plan, "firewall", "CWT-607")),
     "CWT-608": ("firewall", setting([], "ufw", "rules")),
     "CWT-704": ("environment", address_changed),
     "CWT-801": ("tunnel", wildcard_first),
