@@ -174,6 +174,15 @@ proxy:
     kind: {type: str, description: "V(traefik), V(caddy), or V(none)."}
     version: {type: str, description: "Version of the proxy by the image's label or tag, or null."}
     state: {type: str, description: "State as the engine calls it, or null."}
+    ports: {type: dict, description: "The host's ports of its entry points C(http) and C(https), each null where not published."}
+    routers:
+      description:
+        - Traefik's routers as its own API shows them. Each has C(name), C(entry_points), C(rule), C(priority), C(middlewares),
+          C(tls) (the name of its options, null without TLS), C(enabled), and what of Coolify it C(leads) to (C(page), C(app),
+          C(terminal), or nothing).
+        - Null where the API does not answer.
+      type: list
+      elements: dict
 domain:
   description: The instance's domain as Coolify wrote it for its proxy, or null.
   returned: always
@@ -237,7 +246,7 @@ managed:
     traefik:
       description:
         - Traefik's file. C(path), C(present), C(content), whether what was there before is C(kept), and whether a change was
-          C(cut) before its end.
+          C(cut) before its end. Whether it is so new that Traefik may not have taken it up is C(settling).
         - C(broken) are the other files in its folder that cannot be read as YAML, each with C(path) and C(error). Traefik
           loads no change while there is one.
       type: dict

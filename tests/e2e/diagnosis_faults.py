@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
+#: With what is not needed, so that it can be broken too.
+DUAL = {"coolify_access": "dual", "coolify_tunnel_state": "present", "coolify_traefik_state": "present"}
+
 
 class Fault(t.NamedTuple):
     """A fault of the Coolify host.
@@ -29,7 +32,7 @@ class Round(t.NamedTuple):
     """Faults that are looked for together, by this playbook. Those that are not `quick` are left to `make test-all`."""
 
     faults: t.Mapping[str, Fault]
-    variables: t.Mapping[str, t.Any] = {"coolify_access": "dual"}
+    variables: t.Mapping[str, t.Any] = DUAL
     playbook: str = "playbooks/verify.yml"
     quick: bool = True
 
@@ -118,12 +121,7 @@ _UNTREATED = Round(
             "back $tunnel",
         ),
         "traefik": Fault(
-            "our file is gone, and Coolify's own has the two paths at the entry point http alone",
-            {"CWT-501": "traefik", "CWT-511": "traefik"},
-            "keep $ours; keep $dynamic/coolify.yaml; proxied / >/dev/null\n"
-            'sed "s/@DOMAIN@/$domain/" /opt/lab/bundled/coolify-dynamic.http.yaml >$dynamic/coolify.yaml; rm $ours\n'
-            "until_true '[ \"$(proxied /app/x)\" = 404 ]'",
-            "back $dynamic/coolify.yaml; back $ours; until_true '[ \"$(proxied /app/x)\" != 404 ]'",
+            "our file is gone", {"CWT-501": "traefik"}, "keep $ours; rm $ours", "back $ours"
         ),
         "environment": Fault(
             "PUSHER_HOST and PUSHER_BACKEND_PORT in .env are other ones",
@@ -321,6 +319,22 @@ _KEYS = Round(
             {"CWT-406": "self-heal"},
             "chgrp root /run/docker.sock; systemctl restart $unit",
             "chgrp docker /run/docker.sock; systemctl restart $unit",
+        ),
+        "traefik": Fault(
+            "somebody's router leads /app to a page that there is not",
+            {"CWT-507": "traefik", "CWT-511": "traefik"},
+            "proxied / >/dev/null\n"
+            "cat >$dynamic/somebody.yaml <<END\n"
+            "http:\n"
+            "  middlewares: {none: {replacePath: {path: /none}}}\n"
+            "  routers:\n"
+            "    somebody:\n"
+            "      rule: 'Host(\\`$domain\\`) && PathPrefix(\\`/app\\`)'\n"
+            "      priority: 200000\n      service: none\n      middlewares: [none]\n      tls: {}\n"
+            "  services: {none: {loadBalancer: {servers: [{url: 'http://coolify.:8080'}]}}}\n"
+            "END\n"
+            "until_true '[ \"$(proxied /app/x)\" = 404 ]'",
+            "rm $dynamic/somebody.yaml; until_true '[ \"$(proxied /app/x)\" != 404 ]'",
         ),
         "tunnel": Fault(
             "the connector is a container of Coolify's, and nothing is connected to the edge",
@@ -705,7 +719,8 @@ SEPARATE: dict[str, Round] = {
                 "back $source/.env",
                 follows=("CWT-306",),
             ),
-        }
+        },
+        variables={"coolify_access": "dual"},
     )
 }
 

@@ -12,9 +12,8 @@ import typing as t
 import pytest
 from compare_snapshots import differences
 from coolify_host import CoolifyHost
-from diagnosis_faults import ROUNDS, TOOLS, Round
+from diagnosis_faults import DUAL, ROUNDS, TOOLS, Round
 
-DUAL = {"coolify_access": "dual"}
 # `make test` has those that take seconds, `make test-all` all.
 EXTENT = os.environ.get("LAB_EXTENT", "quick")
 

@@ -97,7 +97,6 @@ WRONG = {
     "coolify_nginx_read_timeout": (["x"], "coolify_nginx_read_timeout is a list, and has to be a whole number."),
     "coolify_pusher_recreate": ("perhaps", "coolify_pusher_recreate is 'perhaps', and has to be true or false."),
     "coolify_access_extra_domains": ("b.io", "coolify_access_extra_domains is 'b.io', and has to be a list, such as ['b.io']."),
-    "coolify_traefik_entrypoints": (["web"], "must be one or more of: https, http. Got no match for: web."),
     "coolify_domain": (None, "coolify_domain has no value: give it a text, or take the line away."),
     "coolify_verify_connect_to": (["a"], "coolify_verify_connect_to is a list, and has to be a mapping."),
     "coolify_verify_html_path": ("{{ nowhere }}/x", "coolify_verify_html_path has a value that Ansible cannot work out:"),

@@ -75,9 +75,8 @@ def test_ssh_is_not_touched(host):
     assert "22" not in host.check_output("nft list table inet coolify_websocket").replace("6002", "").split()
 
 
-def test_traefik_file_where_there_is_a_domain(host):
-    expected = host.file("/data/coolify/proxy/dynamic/coolify.yaml").exists
-    assert host.file("/data/coolify/proxy/dynamic/coolify-websocket.yaml").exists == expected
+def test_nothing_is_written_outside_of_the_container_where_nothing_is_in_the_way(host):
+    assert not host.file("/data/coolify/proxy/dynamic/coolify-websocket.yaml").exists
 
 
 def test_environment_of_the_running_container(host):

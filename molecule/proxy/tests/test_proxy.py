@@ -64,12 +64,21 @@ def directly(lab) -> dict[str, t.Any]:
     }
 
 
+def folder(lab) -> str:
+    """The folder that Traefik watches, to the byte."""
+    return lab.shell(f"cd {PROXY}/dynamic && ls -ln --time-style=full-iso && cat *.yaml")
+
+
 def proxy_answers(lab) -> bool:
     return lab.shell("curl -sko /dev/null -w '%{http_code}' http://127.0.0.1/ping", check=False) not in ("000", "502")
 
 
 def test_traefik_lets_in_by_https(lab, version):
-    treated(lab, **directly(lab))
+    """What Coolify has at its proxy is enough, and stays as it was."""
+    before = folder(lab)
+    run = treated(lab, **directly(lab))
+    assert "not needed: nginx has both paths" in run.text
+    assert folder(lab) == before
     let_in_only(lab, f"https-{version}", ("direct", ""))
 
 
@@ -80,7 +89,9 @@ def test_traefik_lets_in_by_http(lab, version):
     theirs = theirs.replace("@DOMAIN@", lab.variables()["lab_domain"])
     lab.shell(f"cp -p {ours} /root/coolify.yaml; cat >{ours} <<'END'\n{theirs}END")
     try:
+        before = folder(lab)
         treated(lab, **directly(lab), coolify_access_scheme="http")
+        assert folder(lab) == before
         let_in_only(lab, f"http-{version}", ("direct-http", ""))
     finally:
         lab.shell(f"cat /root/coolify.yaml >{ours}; rm /root/coolify.yaml")
@@ -142,28 +153,75 @@ def test_silence_that_traefik_by_itself_would_not_bear(lab, coolify, version):
     let_in_only(lab, f"silent-{version}", ("direct", ""), silent=SILENCE)
 
 
+#: A router of somebody's own before Coolify's, with a list of addresses, by a file.
+GUARD = """
+http:
+  middlewares: {{allow: {{ipAllowList: {{sourceRange: [{allowed}]}}}}}}
+  routers:
+    guarded:
+      {{entryPoints: [https], rule: 'Host(`{domain}`)', priority: 5000, service: coolify, middlewares: [allow], tls: {{}}}}
+"""
+PATHS = ("/", "/terminal/ws", "/app/x", "/apps/x/events")
+
+
+API = "curl -sf -H 'Host: traefik-coolify-proxy' http://127.0.0.1/api/http/routers?per_page=1000"
+
+
+def routers(lab) -> list[dict[str, t.Any]]:
+    return json.loads(lab.shell(API))
+
+
+def statuses(lab) -> list[str]:
+    """What a stranger is answered, by https."""
+    variables = lab.variables()
+    domain, address = variables["lab_domain"], variables["ansible_host"]
+    asked = f"curl -sk -o /dev/null -w '%{{http_code}}\\n' --resolve {domain}:443:{address}"
+    stranger = f"{lab.prefix}-outside"
+    return [lab.shell(f"{asked} https://{domain}{path}", stranger).strip() for path in PATHS]
+
+
 @RELEASES
 @pytest.mark.usefixtures("coolifys_proxy")
-def test_this_traefik_loads_our_file_and_coolifys(lab, coolify, version, release):
-    treated(lab, **directly(lab))
+def test_this_traefik_loads_our_file_which_is_as_guarded_as_the_page(lab, coolify, version, release):
+    """Field case H10: our routers had no guard, and walked past the list of addresses."""
+    chosen = {**directly(lab), "coolify_traefik_state": "present"}
     put(lab, "traefik", traefik(release))
     lab.shell("docker cp /root/traefik coolify-proxy:/usr/local/bin/traefik && docker restart coolify-proxy; rm /root/traefik")
     coolify.wait("Traefik answers", lambda: proxy_answers(lab))
     assert release in lab.shell("docker exec coolify-proxy traefik version")
-    asked = "curl -sf -H 'Host: traefik-coolify-proxy' http://127.0.0.1/api/http/routers"
-    coolify.wait("Traefik has our routers", lambda: "selfhosted-coolify" in lab.shell(asked, check=False))
-    routers = json.loads(lab.shell(asked))
-    ours = [router for router in routers if router["name"].startswith("selfhosted-coolify")]
+    # It knows its own labels later than it answers.
+    coolify.wait("Traefik has Coolify's routers", lambda: "coolify-https" in lab.shell(API, check=False))
+    treated(lab, **chosen)
+    coolify.wait("Traefik has our routers", lambda: "selfhosted-coolify" in str(routers(lab)))
+    found = routers(lab)
+    ours = [router for router in found if "selfhosted-coolify" in router["name"]]
     assert len(ours) == 4
-    assert len([router for router in routers if router["provider"] == "file"]) > 4
-    assert {router["status"] for router in routers} == {"enabled"}, routers
+    assert len([router for router in found if router["provider"] == "file"]) > 4
+    assert {router["status"] for router in found} == {"enabled"}, found
+    assert "certResolver" not in str(ours)
     started = lab.shell("docker inspect -f '{{.State.StartedAt}}' coolify-proxy").strip()
     log = lab.shell(f"docker logs --since {started} coolify-proxy 2>&1")
     # The lab has no ACME server that its domain's certificate could come from.
     lines = [line for line in log.splitlines() if "acme" not in line.lower()]
     assert not [line for line in lines if "ERR" in line or "already" in line], log
-    treated(lab, "playbooks/verify.yml", **directly(lab))
+    treated(lab, "playbooks/verify.yml", **chosen)
     let_in_only(lab, f"traefik-{release}-{version}", ("direct", ""))
+
+    assert statuses(lab)[0] == "200"
+    guard = GUARD.format(domain=lab.variables()["lab_domain"], allowed="127.0.0.1/32")
+    lab.shell(f"cat >{PROXY}/dynamic/guard.yaml <<'END'\n{guard}END")
+    try:
+        coolify.wait("the page is guarded", lambda: statuses(lab)[0] == "403")
+        run = lab.play("playbooks/site.yml", "--skip-tags", "verify", **chosen)
+        assert run.code == 0, run.text
+        coolify.wait("so are the sockets", lambda: set(statuses(lab)) == {"403"})
+    finally:
+        lab.shell(f"rm {PROXY}/dynamic/guard.yaml")
+    coolify.wait("the guard is gone", lambda: statuses(lab)[0] == "200")
+    # What this run wrote is not needed, so that the usual state takes it back.
+    run = treated(lab, **directly(lab))
+    assert "selfhosted.coolify.coolify_traefik : Take the routes out of Traefik" in run.text
+    lab.shell(f"test ! -e {PROXY}/dynamic/coolify-websocket.yaml")
 
 
 def caddy() -> bytes:

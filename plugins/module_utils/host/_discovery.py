@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import typing as t
 
 from ..engine import _client
@@ -44,6 +45,8 @@ INSTALLERS = ("/usr/bin/apt-get", "/usr/bin/dnf", "/usr/bin/dnf5")
 
 _TOOL_FOLDERS = "/usr/sbin:/usr/bin:/sbin:/bin"
 _PROCESS_TIMEOUT = 10.0
+#: Seconds after which Traefik has surely taken up a file.
+_SETTLING = 10.0
 
 Json = t.Dict[str, t.Any]
 #: argv -> (exit status, standard output, standard error); status 127 where the program is not there.
@@ -108,7 +111,7 @@ class Discovery:
         if coolify is not None:
             layout = _state.layout(coolify, lambda: self._asked(self._engine.has_path, coolify["Id"], REVERB))
         server = coolify if layout == _pusher.BUNDLED else beside
-        proxy = _state.proxy(containers.get(PROXY))
+        proxy = self._proxy(containers, coolify)
         domain = self._domain(proxy["kind"])
         nft, table = self._nft()
         publishers = {
@@ -230,6 +233,30 @@ class Discovery:
                 error = str(problem)
         return {"path": path, "exists": data is not None, "variables": _without_secrets(values), "error": error}
 
+    def _proxy(self, containers: t.Mapping[str, t.Mapping[str, t.Any]], coolify: t.Mapping[str, t.Any] | None) -> Json:
+        """The proxy, its own ports, and Traefik's routers by its API (None where nobody says)."""
+        inspected = containers.get(PROXY) or {}
+        proxy: Json = _state.proxy(containers.get(PROXY))
+        entries = {name: _state.published_ports(inspected, port) for name, port in (("http", 80), ("https", 443))}
+        proxy.update(ports={name: next(iter(found), None) for name, found in entries.items()}, routers=None)
+        if proxy["kind"] == "traefik" and proxy["state"] == "running" and proxy["ports"]["http"]:
+            address = _state.published_addresses(inspected, 80)[0]
+            hosts = {
+                CONTAINER: [CONTAINER, *_state.own_addresses(coolify or {})],
+                REALTIME: [CONTAINER, REALTIME, *_state.own_addresses(containers.get(REALTIME) or coolify or {})],
+            }
+            places = {
+                "page": {
+                    *(f"host.docker.internal:{port}" for port in _state.published_ports(coolify or {}, 8080)),
+                    *(f"{one}:8080" for one in hosts[CONTAINER]),
+                },
+                "app": {f"{one}:{_pusher.APP_PORT}" for one in hosts[REALTIME]},
+                "terminal": {f"{one}:{_pusher.TERMINAL_PORT}" for one in hosts[REALTIME]},
+            }
+            address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+            proxy["routers"] = _traefik.ask(address, proxy["ports"]["http"], places)
+        return proxy
+
     def _domain(self, kind: str) -> dict[str, str] | None:
         traefik = self._data_path + "/proxy/dynamic/coolify.yaml"
         caddy = self._data_path + "/proxy/caddy/dynamic/coolify.caddy"
@@ -350,6 +377,7 @@ class Discovery:
         except (OSError, _kept.KeptError):
             kept = cut = True
         facts = {"path": path, "present": content is not None, "content": content, "kept": kept, "cut": cut}
+        facts["settling"] = content is not None and time.time() - os.stat(self._path(path)).st_mtime < _SETTLING
         # Read on the control node, which alone has a YAML library, and not passed on.
         return {**facts, "neighbours": _traefik.neighbours(self._path(path))}
 

@@ -106,6 +106,12 @@ def published_addresses(inspected: Json, container_port: int) -> list[str]:
     return list(dict.fromkeys(address for address, port in _bindings(inspected, container_port) if port in first))
 
 
+def own_addresses(inspected: Json) -> list[str]:
+    """Return the addresses that a container has in Docker's networks."""
+    networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    return [str(one["IPAddress"]) for one in networks.values() if (one or {}).get("IPAddress")]
+
+
 _OLD_SERVICE = re.compile(
     r"^(?P<indent>[ \t]+)soketi[ \t]*:[^\n]*\n(?P<body>(?:(?P=indent)[ \t]+[^\n]*\n|[ \t]*(?:#[^\n]*)?\n)*)", re.M
 )

@@ -21,9 +21,10 @@ from ._domain import AccessError, validate_data_path, validate_domain
 MODES = ("auto", "domain", "tailscale", "dual")
 SCHEMES = ("auto", "https", "http")
 STATES = ("present", "absent")
+#: Of the hops outside of the container, where nothing is needed as long as nothing is in the way.
+OUTER = ("traefik", "tunnel")
 #: The hops that a variable ``coolify_<hop>_state`` decides about.
 HOPS = ("pusher", "nginx", "self_heal", "traefik", "firewall", "tunnel")
-ENTRYPOINTS = ("https", "http")
 
 MINIMUM_DOCKER = "20.10"
 MINIMUM_COOLIFY = "4.0.0-beta.426"
@@ -52,7 +53,6 @@ class Choices(t.NamedTuple):
     outside_interfaces: t.Sequence[str] = ()
     cut_off: bool = False
     python: str = ""
-    entrypoints: t.Sequence[str] = ENTRYPOINTS
     data_path: str = "/data/coolify"
     state: str = "present"
     tailscale_name: bool = False
@@ -66,12 +66,6 @@ def _choose(name: str, value: t.Any, choices: t.Sequence[str]) -> str:
     if value not in choices:
         raise AccessError("{} is {!r}. Set it to one of {}.".format(name, value, ", ".join(choices)))
     return str(value)
-
-
-def _entrypoints(value: t.Any) -> list[str]:
-    if not isinstance(value, (list, tuple)) or not value:
-        raise AccessError("coolify_traefik_entrypoints is {!r}. Set it to a list of {}.".format(value, ", ".join(ENTRYPOINTS)))
-    return [_choose("coolify_traefik_entrypoints", name, ENTRYPOINTS) for name in value]
 
 
 # -- what the host must have -------------------------------------------------------------------------------------------
@@ -390,8 +384,9 @@ def _left_out(choices: Choices) -> dict[str, str]:
     state = _choose("coolify_state", choices.state, STATES)
     reasons = {}
     for hop in HOPS:
-        name, own = f"coolify_{hop}_state", choices.states.get(hop, state)
-        reasons[hop] = f"{name} is absent." if _choose(name, own, STATES) == "absent" else ""
+        name = f"coolify_{hop}_state"
+        own = _choose(name, choices.states.get(hop, state), (*STATES, "auto") if hop in OUTER else STATES)
+        reasons[hop] = f"{name} is absent." if own == "absent" or (own == "auto" and state == "absent") else ""
     if reasons["nginx"] and not reasons["self_heal"]:
         reasons["self_heal"] = reasons["nginx"] + " There are no routes to keep."
     return reasons
@@ -411,25 +406,65 @@ _NO_TRAEFIK = {
 }
 
 
-def _traefik_part(info: Facts, choices: Choices, mode: str | None, domain: Domain | None, reason: str) -> dict[str, t.Any]:
-    entrypoints = list(choices.entrypoints)
-    kind = str((info.get("proxy") or {}).get("kind"))
-    refusal = traefik_refusal(info)
+def _traefik_part(
+    info: Facts, choices: Choices, mode: str | None, domain: Domain | None, reason: str, carried: bool
+) -> dict[str, t.Any]:
+    """`carried` tells that the container's nginx has both paths."""
+    proxy = info.get("proxy") or {}
+    kind, routers, names = str(proxy.get("kind")), proxy.get("routers"), [domain["host"], *domain["extra"]] if domain else []
+    document, refusal, give_back, left_out = None, traefik_refusal(info), True, bool(reason)
+    # Behind a tunnel it may be no way in, unless the user says so.
+    surely = kind == "caddy" or choices.states.get("traefik") == "present" or not _tunnel.present(info)
     if not reason and kind != "traefik":
         reason = _NO_TRAEFIK.get(kind, _NO_TRAEFIK["none"])
     if not reason and domain is None:
         reason = "No domain is set, so there is no host for Traefik to route."
+    if not reason and choices.states.get("traefik") != "present":
+        reason, give_back = _AS_THE_PAGE if carried else _NOT_CARRIED, carried
     if not reason and refusal:
         if mode != "tailscale":
             raise AccessError(refusal)
         reason = refusal
+    if not reason:
+        try:
+            if routers is None:
+                raise _traefik.RefusedError("its API does not answer, so that nothing tells what guards the page")
+            document = _traefik.document(names, routers)
+        except _traefik.RefusedError as error:
+            reason = f"Traefik gets no routes: {error}. Set coolify_traefik_state: auto; the container's nginx routes both paths."
     return _hop(
         reason,
         path=str(choices.data_path).rstrip("/") + "/proxy/dynamic/coolify-websocket.yaml",
-        host=domain["host"] if domain else None,
-        entrypoints=entrypoints,
-        document=None if reason or domain is None else _traefik.document([domain["host"], *domain["extra"]], entrypoints),
+        document=document,
+        give_back=bool(reason) and give_back,
+        ways=[] if left_out and kind == "traefik" else _proxied(proxy, names, domain, surely),
     )
+
+
+_AS_THE_PAGE = "Not needed: what Traefik passes to the page goes on to the container's nginx, which routes both paths."
+_NOT_CARRIED = (
+    "The container's nginx has no routes (coolify_nginx_state is absent), and coolify_traefik_state is auto. Set it to present."
+)
+
+
+def _proxied(proxy: Facts, names: t.Sequence[str], domain: Domain | None, surely: bool) -> list[str]:
+    """Where the proxy itself answers for the page, as URLs without a path.
+
+    None where it is no way in; what its API does not tell is taken for one that `surely` is.
+    """
+    kind, routers, found = proxy.get("kind"), proxy.get("routers"), []
+    # Of Caddy's file nothing is ours: what it has no block for goes the way of all other names.
+    for host in names[: {"traefik": None, "caddy": 1}.get(str(kind), 0)]:
+        schemes = ["https", "http"] if routers is not None else [str((domain or {})["scheme"])]
+        if routers is not None:
+            answering = _traefik.entry_points(routers, host)
+            schemes = [scheme for scheme in schemes if scheme in answering][:1]
+        elif not surely:
+            schemes = []
+        for scheme in schemes:
+            port = (proxy.get("ports") or {}).get(scheme)
+            found.append(f"{scheme}://{host}" + (f":{port}" if port not in (None, 443, 80) else ""))
+    return found
 
 
 def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
@@ -449,7 +484,6 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         access = _choose("coolify_access", choices.access, MODES)
         scheme = _choose("coolify_access_scheme", choices.scheme, SCHEMES)
         nginx = _nginx(choices.nginx)
-        _entrypoints(choices.entrypoints)
         try:
             site, origin = _domain(info, choices.domain, scheme, choices.tunnel_id not in ("", _tunnel.AUTO))
         except _UnfitDomain as unfit:
@@ -464,13 +498,13 @@ def plan(info: Facts, tailscale: Facts, **chosen: t.Any) -> dict[str, t.Any]:
         site, served = _served(info, tailscale, site, access, notes)
         mode, why = _mode(access, site, served, tailnet, tailscale, origin)
         allowed = _trusted(info, tailscale, choices.trusted)
-        traefik = _traefik_part(info, choices, mode, site, reasons["traefik"])
+        traefik = _traefik_part(info, choices, mode, site, reasons["traefik"], not reasons["nginx"])
     except AccessError as error:
         if not absent:
             raise
         choices = Choices(state="absent", data_path=str(choices.data_path))
         mode, why, site, served, tailnet, allowed, nginx = None, str(error), None, None, None, [], _nginx({})
-        traefik = _traefik_part(info, choices, mode, site, reasons["traefik"] or "There is nobody to come in.")
+        traefik = _traefik_part(info, choices, mode, site, reasons["traefik"] or "There is nobody to come in.", False)
     ports = _ports(info)
     inner = {"app": _pusher.APP_PORT, "terminal": _pusher.TERMINAL_PORT}
     known = info.get("published") or {}

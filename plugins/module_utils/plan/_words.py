@@ -69,4 +69,6 @@ def _carried(plan: Facts, info: Facts, side: str) -> str:
         return f"A tunnel is in front, and {nginx}."
     if plan["traefik"]["wanted"] or kind == "caddy":
         return "{} carries both paths.".format({"caddy": "Coolify's Caddy"}.get(str(kind), "Traefik"))
+    if kind == "traefik":
+        return f"Traefik leads to the page, and {nginx}."
     return f"{nginx[0].upper()}{nginx[1:]}."

@@ -171,9 +171,11 @@ CWT-504 traefik: The proxy is not running.
 - Start it in Coolify (Servers, Proxy), and read `docker logs coolify-proxy`.
 CWT-505 traefik: Traefik is older than 3.1, and does not know the rules.
 - Update the proxy in Coolify (Servers, Proxy).
-CWT-506 traefik: Another file in the proxy's dynamic folder cannot be read as YAML: Traefik loads no change,
-    and at its start nothing.
+CWT-506 traefik: Another file in the proxy's dynamic folder cannot be read: Traefik loads no change, and at its start nothing.
+    It is no YAML, or has a field that Traefik does not know.
 - Mend that file, or give it a name that does not end in .yaml or .yml.
+CWT-507 traefik: A router in the proxy takes a WebSocket path of the instance, and leads to something else than Coolify.
+- Take the paths out of its rule, which is to end in && !Path(`/terminal/ws`) && !PathPrefix(`/app/`) && !PathPrefix(`/apps/`).
 CWT-511 traefik: The proxy does not route the WebSocket path at this entry point.
 - Read `docker logs coolify-proxy`: a broken file of any name in its dynamic folder stops all later changes.
 CWT-512 traefik: The proxy has the route, but cannot reach the server behind it.

@@ -17,6 +17,7 @@ from ..env import _pusher
 from ..firewall import _policy, _ufw_rules
 from ..plan import _access
 from ..plan._tailnet import published
+from ..proxy import _traefik
 from ..tunnel import _ingress
 from . import _diagnosis, _targets
 
@@ -141,20 +142,45 @@ def _site(host: str, path: str) -> str:
 
 
 def _proxy(found: Rows, plan: Json, info: Json, document: t.Any) -> None:
-    proxy, ours = info["proxy"], info["managed"]["traefik"]
+    proxy, hop = info["proxy"], plan["traefik"]
     kind = proxy["kind"]
     if kind not in ("traefik", "caddy") or not plan.get("domain"):
         return
-    if proxy["state"] != "running":
+    if proxy["state"] == "running":
+        found.good(kind, "coolify-proxy", "running {}".format(proxy["version"] or "").strip())
+    elif hop["wanted"] or hop["ways"]:
         found.bad("CWT-504", "coolify-proxy", str(proxy["state"]), hop=kind)
     else:
-        found.good(kind, "coolify-proxy", "running {}".format(proxy["version"] or "").strip())
-    if not plan["traefik"]["wanted"]:
-        return
+        found.good(kind, "coolify-proxy", "{}, no way in".format(proxy["state"]))
+    if kind == "traefik" and (hop["wanted"] or hop["ways"]):
+        _folder(found, plan, info)
+    if hop["wanted"]:
+        _our_file(found, plan, info, document)
+    elif kind == "traefik":
+        left_out = hop["why"].startswith("coolify_traefik_state is absent")
+        found.good("traefik", hop["path"], "not wanted" if left_out else "not needed: nginx has both paths")
+
+
+def _folder(found: Rows, plan: Json, info: Json) -> None:
+    """What somebody else's files in the folder that Traefik watches do to ours, and to Coolify's own."""
+    ours, routers, domain = info["managed"]["traefik"], info["proxy"].get("routers"), plan["domain"]
     for neighbour in ours.get("broken", []):
         found.bad("CWT-506", neighbour["path"], "unreadable", neighbour["error"])
+    if routers is None or ours.get("broken"):
+        return
+    names = [one["name"] for one in routers if one["name"].endswith("@file")]
+    settled = ours["present"] and not ours.get("settling") and plan["traefik"]["wanted"]
+    if (not names and (info["domain"] or {}).get("source")) or (settled and not any(_traefik.OURS in name for name in names)):
+        found.bad("CWT-506", ours["path"].rpartition("/")[0], "not loaded", "`docker logs coolify-proxy` names it")
+    for host in (domain["host"], *domain["extra"]):
+        for one in _traefik.in_the_way(routers, host):
+            found.bad("CWT-507", _site(host, "/"), one["name"], "{name}: {rule}".format(**one))
+
+
+def _our_file(found: Rows, plan: Json, info: Json, document: t.Any) -> None:
+    ours = info["managed"]["traefik"]
     if _access.traefik_refusal(info):
-        found.bad("CWT-505", "coolify-proxy", str(proxy["version"]))
+        found.bad("CWT-505", "coolify-proxy", str(info["proxy"]["version"]))
     if not ours["present"]:
         found.bad("CWT-501", ours["path"], "missing")
     elif document is None:

@@ -154,18 +154,14 @@ def _overridden(
 
 def _on_host(plan: Json, info: Json) -> list[dict[str, t.Any]]:
     found = []
-    ports, domain, kind = plan["ports"], plan.get("domain"), (info.get("proxy") or {}).get("kind")
+    ports = plan["ports"]
     if ports["http"] and plan["nginx"]["wanted"]:
         base = "http://{}:{}".format(bound(info, "http"), ports["http"])
         found += _both("nginx", base)
     found += _servers(plan, info)
-    if domain and (kind == "caddy" or (kind == "traefik" and plan["traefik"]["wanted"])):
-        schemes = plan["traefik"]["entrypoints"] if kind == "traefik" else [domain["scheme"]]
-        # Of Caddy's file nothing is ours: what it has no block for goes the way of all other names.
-        names = [domain["host"], *domain["extra"]] if kind == "traefik" else [domain["host"]]
-        for base in (f"{scheme}://{host}" for scheme in schemes for host in names):
-            # The certificate is proved where people come in; behind a tunnel the proxy often has none for the name.
-            found += _both(kind, base, connect_to="127.0.0.1", validate_certs=False)
+    for base in plan["traefik"]["ways"]:
+        # The certificate is proved where people come in; behind a tunnel the proxy often has none for the name.
+        found += _both(str((info.get("proxy") or {}).get("kind")), base, connect_to="127.0.0.1", validate_certs=False)
     return found
 
 

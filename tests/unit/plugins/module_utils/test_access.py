@@ -6,7 +6,6 @@ import string
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,18 +37,28 @@ TAILNET_TRUSTED = [
 ]
 
 
+def router(name: str, entry: str, host: str = DOMAIN, **more: Any) -> dict[str, Any]:
+    """One of Coolify's own for the page, as Traefik's API shows it."""
+    rule, tls = f"Host(`{host}`)", "default" if entry == "https" else None
+    found = {"name": name, "rule": rule, "entry_points": [entry], "priority": len(rule), "middlewares": [], "tls": tls}
+    return {**found, "enabled": True, "leads": "page", **more}
+
+
+ROUTERS = [router("coolify-http@file", "http"), router("coolify-https@file", "https")]
+PRESENT = {"states": {"traefik": "present", "tunnel": "present"}}
 WHOLE_TAILNET = {"source": None, "interface": "tailscale0"}
 
 
 def host(scheme: str | None = "https", tunnel: bool = True, proxy: Any = "traefik", **changes: Any) -> dict[str, Any]:
     """What coolify_info says of a host; ``scheme`` None: no domain is set in Coolify."""
+    proxy = proxy if isinstance(proxy, dict) else {"kind": proxy}
     facts: dict[str, Any] = {
         "docker": {"reachable": True, "version": "26.1.5", "error": None},
         "coolify": {"found": True, "version": "4.3.0"},
         "env_file": {"path": "/data/coolify/source/.env", "exists": True},
         "realtime": {"found": True},
         "ports": {"app": 6001, "terminal": 6002, "http": 8000},
-        "proxy": proxy if isinstance(proxy, dict) else {"kind": proxy, "version": "3.6.15"},
+        "proxy": {"version": "3.6.15", "state": "running", "routers": ROUTERS, **proxy},
         "domain": {"host": DOMAIN, "scheme": scheme, "source": "coolify.yaml"} if scheme else None,
         "managed": {
             "tunnel": {"path": "/etc/cloudflared/config.yml", "present": tunnel, "managed_by_coolify": False, "rules": ["some"]},
@@ -101,8 +110,10 @@ def test_an_instance_of_several_names() -> None:
     # One address for all of them there is none: a browser goes to that of its page.
     assert plan["pusher"]["environment"] == DUAL
     assert plan["tunnel"]["extra_hostnames"] == ["panel.example.org"]
-    rules = [router["rule"] for router in plan["traefik"]["document"]["http"]["routers"].values()]
-    assert all(rule.startswith(f"(Host(`{DOMAIN}`) || Host(`panel.example.org`)) && ") for rule in rules)
+    proxy = {"kind": "traefik", "routers": [*ROUTERS, router("panel@docker", "https", "panel.example.org")]}
+    document = _access.plan(host(proxy=proxy), TAILSCALE, extra_domains=others, **PRESENT)["traefik"]["document"]
+    rules = [one["rule"].partition(" ")[0] for one in document["http"]["routers"].values()]
+    assert rules == [f"Host(`{DOMAIN}`)"] * 4 + ["Host(`panel.example.org`)"] * 2
     assert _access.plan(host(), TAILSCALE, extra_domains=[DOMAIN]) == _access.plan(host(), TAILSCALE)
 
 
@@ -450,21 +461,71 @@ def test_an_outage_keeps_what_the_table_trusts_of_a_tailnet_with_prefixes_of_its
     [("traefik", "https", True), ("caddy", "https", False), ("none", "https", False), ("traefik", None, False)],
 )
 def test_traefik_is_written_where_it_runs_and_a_domain_is_known(proxy: str, scheme: str | None, wanted: bool) -> None:
-    traefik = _access.plan(host(scheme=scheme, proxy=proxy), TAILSCALE)["traefik"]
+    traefik = _access.plan(host(scheme=scheme, proxy=proxy), TAILSCALE, **PRESENT)["traefik"]
     assert traefik["wanted"] is wanted
     assert (traefik["document"] is not None) is wanted
+    assert traefik["give_back"] is not wanted
     assert traefik["path"] == "/data/coolify/proxy/dynamic/coolify-websocket.yaml"
 
 
+GUARDED = [router("coolify-https@file", "https", leads="")]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "chosen", "give_back", "why"),
+    [
+        ({}, {}, True, "Not needed"),
+        ({}, {"nginx": "absent"}, False, "coolify_nginx_state is absent"),
+        ({}, {"traefik": "absent"}, True, "coolify_traefik_state is absent"),
+        ({"routers": None}, {"traefik": "present"}, True, "its API does not answer"),
+        ({"routers": GUARDED}, {"traefik": "present"}, True, "coolify-https@file does not lead to Coolify's page itself"),
+    ],
+)
+def test_nothing_is_written_where_nothing_is_needed_or_not_all_is_known(
+    proxy: dict[str, Any], chosen: dict[str, str], give_back: bool, why: str
+) -> None:
+    traefik = _access.plan(host(proxy={"kind": "traefik", **proxy}), TAILSCALE, states=chosen)["traefik"]
+    assert (traefik["wanted"], traefik["document"], traefik["give_back"]) == (False, None, give_back)
+    assert why in traefik["why"]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "scheme", "tunnel", "chosen", "ways"),
+    [
+        ({}, "https", False, "auto", [f"https://{DOMAIN}"]),
+        ({"routers": ROUTERS[:1]}, "https", False, "auto", [f"http://{DOMAIN}"]),
+        ({"routers": ROUTERS[:1], "ports": {"http": 5080, "https": 5443}}, "http", True, "auto", [f"http://{DOMAIN}:5080"]),
+        # Field case G12: what is no way in, or not one that is known to be one, is not looked at.
+        ({"routers": []}, "https", False, "auto", []),
+        ({"routers": None}, "https", True, "auto", []),
+        ({"routers": None}, "http", False, "auto", [f"http://{DOMAIN}"]),
+        ({}, "https", False, "absent", []),
+        ({"kind": "caddy"}, "https", True, "absent", [f"https://{DOMAIN}"]),
+        ({"kind": "none"}, "https", False, "auto", []),
+    ],
+)
+def test_where_the_proxy_answers_for_the_page(
+    proxy: dict[str, Any], scheme: str, tunnel: bool, chosen: str, ways: list[str]
+) -> None:
+    info = host(scheme, tunnel, {"kind": "traefik", **proxy})
+    assert _access.plan(info, TAILSCALE, states={"traefik": chosen})["traefik"]["ways"] == ways
+
+
+def test_auto_is_taken_back_with_all_else() -> None:
+    plan = _access.plan(host(), TAILSCALE, state="absent", states={"traefik": "auto", "tunnel": "auto"})
+    assert [plan[hop]["why"] for hop in _access.OUTER] == ["coolify_traefik_state is absent.", "coolify_tunnel_state is absent."]
+
+
 def test_traefik_of_an_unknown_version_is_taken_as_it_is() -> None:
-    assert _access.plan(host(proxy={"kind": "traefik", "version": None}), TAILSCALE)["traefik"]["wanted"]
+    assert _access.plan(host(proxy={"kind": "traefik", "version": None}), TAILSCALE, **PRESENT)["traefik"]["wanted"]
 
 
 def test_an_old_traefik_is_in_nobodys_way_where_it_gets_no_routes() -> None:
     old = {"kind": "traefik", "version": "3.0.4"}
-    plan = _access.plan(host(proxy=old), TAILSCALE, states={"traefik": "absent"})
-    assert (plan["mode"], plan["traefik"]["wanted"]) == ("domain", False)
-    assert _access.plan(host(proxy=old, scheme=None), TAILSCALE)["mode"] == "tailscale"
+    for state in ("absent", "auto"):
+        plan = _access.plan(host(proxy=old), TAILSCALE, states={"traefik": state})
+        assert (plan["mode"], plan["traefik"]["wanted"]) == ("domain", False)
+    assert _access.plan(host(proxy=old, scheme=None), TAILSCALE, **PRESENT)["mode"] == "tailscale"
 
 
 def test_a_last_slash_of_the_folder_is_nothing() -> None:
@@ -482,14 +543,6 @@ def test_a_host_that_publishes_neither_port_has_nothing_to_close_and_nothing_for
     assert (plan["firewall"]["wanted"], plan["firewall"]["ports"]) == (False, [])
     assert "neither port" in plan["firewall"]["why"]
     assert not plan["tunnel"]["wanted"]
-
-
-def test_traefiks_document_is_yaml_for_that_host_on_those_entry_points() -> None:
-    traefik = _access.plan(host(), TAILSCALE, entrypoints=["https"])["traefik"]
-    document = yaml.safe_load(yaml.safe_dump(traefik["document"]))
-    routers = document["http"]["routers"].values()
-    assert all(f"Host(`{DOMAIN}`)" in router["rule"] for router in routers)
-    assert {point for router in routers for point in router["entryPoints"]} == {"https"}
 
 
 @pytest.mark.parametrize("version", [None, "latest", "next", "nonsense"])
@@ -530,13 +583,13 @@ def test_a_domain_that_a_mode_does_not_need_refuses_nothing(own: str) -> None:
 
 def test_an_old_traefik_refuses_no_tailnet() -> None:
     info = host(proxy={"kind": "traefik", "version": "2.10.7"})
-    plan = _access.plan(info, TAILSCALE, access="tailscale")
+    plan = _access.plan(info, TAILSCALE, access="tailscale", **PRESENT)
     assert (plan["traefik"]["wanted"], plan["traefik"]["document"]) == (False, None)
     assert "2.10.7" in plan["traefik"]["why"]
 
 
 def test_every_hop_is_wanted_or_says_why_not() -> None:
-    plan = _access.plan(host(), TAILSCALE)
+    plan = _access.plan(host(), TAILSCALE, **PRESENT)
     assert {hop: plan[hop]["wanted"] for hop in _access.HOPS} == dict.fromkeys(_access.HOPS, True)
     gone = _access.plan(host(), TAILSCALE, states=dict.fromkeys(_access.HOPS, "absent"))
     assert all(not gone[hop]["wanted"] and f"coolify_{hop}_state" in gone[hop]["why"] for hop in _access.HOPS)
@@ -636,14 +689,8 @@ def test_a_state_that_is_none(hop: str) -> None:
         (host(), TAILSCALE, {"access": "vpn"}, ["coolify_access", "vpn", "auto, domain, tailscale, dual"]),
         (host(), TAILSCALE, {"access": None}, ["coolify_access", "auto, domain, tailscale, dual"]),
         (host(), TAILSCALE, {"scheme": "wss"}, ["coolify_access_scheme", "wss", "auto, https, http"]),
-        (
-            host(),
-            TAILSCALE,
-            {"entrypoints": ["websecure"]},
-            ["coolify_traefik_entrypoints", "websecure", "https, http"],
-        ),
-        (host(), TAILSCALE, {"entrypoints": []}, ["coolify_traefik_entrypoints"]),
-        (host(), TAILSCALE, {"entrypoints": "https"}, ["coolify_traefik_entrypoints"]),
+        (host(), TAILSCALE, {"states": {"traefik": "maybe"}}, ["coolify_traefik_state", "maybe", "present, absent, auto"]),
+        (host(), TAILSCALE, {"states": {"nginx": "auto"}}, ["coolify_nginx_state", "auto", "present, absent"]),
         (host(), TAILSCALE, {"trusted": ["everybody"]}, ["coolify_firewall_trusted", "everybody"]),
         (host(), TAILSCALE, {"trusted": "192.0.2.0/24"}, ["coolify_firewall_trusted", "list"]),
         (host(), TAILSCALE, {"trusted": [{"cidr": "192.0.2.0/24"}]}, ["coolify_firewall_trusted", "cidr", "source"]),
@@ -663,7 +710,7 @@ def test_a_state_that_is_none(hop: str) -> None:
         (
             host(proxy={"kind": "traefik", "version": "2.10.7"}),
             TAILSCALE,
-            {},
+            PRESENT,
             ["Traefik 2.10.7", "3.1", "Update", "coolify_traefik_state"],
         ),
         (
@@ -779,7 +826,9 @@ _infos = st.fixed_dictionaries(
         | st.just({"found": True, "version": "4.3.0"}),
         "realtime": st.fixed_dictionaries({"found": st.booleans()}),
         "ports": st.fixed_dictionaries({"app": _ports, "terminal": _ports, "http": _ports}),
-        "proxy": st.fixed_dictionaries({"kind": st.sampled_from(["traefik", "caddy", "none"])}),
+        "proxy": st.fixed_dictionaries(
+            {"kind": st.sampled_from(["traefik", "caddy", "none"]), "routers": st.sampled_from([None, [], ROUTERS])}
+        ),
         "domain": st.none()
         | st.fixed_dictionaries(
             {"host": st.just(DOMAIN) | _names, "scheme": st.sampled_from(["http", "https"]), "source": st.just("x")}
@@ -816,6 +865,7 @@ _tailscales = st.just(TAILSCALE) | st.fixed_dictionaries(
         ),
     }
 )
+_OUTER = st.sampled_from(["auto", "present", "absent"])
 _choices = st.fixed_dictionaries(
     {},
     optional={
@@ -823,7 +873,7 @@ _choices = st.fixed_dictionaries(
         "domain": st.just("") | st.just(DOMAIN) | _names,
         "scheme": st.sampled_from([*_access.SCHEMES, "ftp"]),
         "trusted": st.lists(st.sampled_from(["192.0.2.0/24", {"source": "::1"}, {"interface": "eth1"}, "x", {}]), max_size=3),
-        "entrypoints": st.lists(st.sampled_from(["http", "https", "web"]), max_size=2, unique=True),
+        "states": st.fixed_dictionaries({"traefik": _OUTER, "tunnel": _OUTER}),
         "state": st.sampled_from(["present", "absent"]),
         "tailscale_name": st.booleans(),
     },
@@ -964,7 +1014,8 @@ def test_the_plan_in_words(scheme: str | None, tailscale: Any, lines: str) -> No
             "Coolify's own URL begins with http://; pages are taken to be https, since TLS ends at the tunnel.",
         ),
         (host(scheme="http", tunnel=False), {"scheme": "https"}, "as you chose."),
-        (host(tunnel=False), {}, "Traefik carries both paths."),
+        (host(tunnel=False), PRESENT, "Traefik carries both paths."),
+        (host(tunnel=False), {}, "Traefik leads to the page, and the nginx in the container coolify carries both paths."),
         (host(tunnel=False, proxy="caddy"), {}, "Coolify's Caddy carries both paths."),
         (host(tunnel=False, proxy="none"), {}, "The nginx in the container coolify carries both paths."),
         (

@@ -187,6 +187,24 @@ def test_a_recorded_host_has_no_fact_that_is_gone(root: Path, name: str) -> None
     assert names(recorded) - names(facts(root)) - of_the_control_node == set()
 
 
+@pytest.mark.parametrize(("bound", "asked"), [("", "127.0.0.1"), ("::", "::1"), ("192.0.2.7", "192.0.2.7")])
+def test_traefik_is_asked_at_its_own_port(root: Path, monkeypatch: pytest.MonkeyPatch, bound: str, asked: str) -> None:
+    """Field case G12: another program had port 80, and its answers were taken for Traefik's."""
+    engine = Engine()
+    ports = {"80/tcp": [{"HostIp": bound, "HostPort": "5080"}], "443/tcp": [{"HostIp": bound, "HostPort": "5443"}]}
+    engine.named["coolify-proxy"]["NetworkSettings"]["Ports"] = ports
+    called = []
+    monkeypatch.setattr(_discovery._traefik, "ask", lambda *arguments: called.append(arguments) or [])
+    found = facts(root, engine)["proxy"]
+    assert (found["ports"], found["routers"]) == ({"http": 5080, "https": 5443}, [])
+    ((address, port, places),) = called
+    assert (address, port) == (asked, 5080)
+    assert {"coolify:8080", "10.0.1.7:8080", "host.docker.internal:8000"} <= places["page"]
+    assert {"coolify:6001", "coolify-realtime:6001", "10.0.1.7:6001"} == places["app"]
+    engine.named["coolify-proxy"]["State"]["Status"] = "exited"
+    assert (facts(root, engine)["proxy"]["routers"], len(called)) == (None, 1)
+
+
 def test_an_untreated_host(root: Path) -> None:
     found = facts(root)
     assert found["docker"] == {"reachable": True, "version": "26.1.5", "error": None, "cgroup": "/system.slice/docker.service"}

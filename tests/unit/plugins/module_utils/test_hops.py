@@ -21,9 +21,12 @@ HOST = "coolify.example.com"
 Info = t.Dict[str, t.Any]
 
 
-def host(name: str) -> tuple[Info, Info]:
+WRITTEN = {"traefik": "present", "tunnel": "present"}
+
+
+def host(name: str, states: t.Mapping[str, str] = WRITTEN, **choices: t.Any) -> tuple[Info, Info]:
     found = json.loads((FIXTURES / f"{name}.json").read_text())
-    return found["info"], _access.plan(found["info"], found["tailscale"], access="dual")
+    return found["info"], _access.plan(found["info"], found["tailscale"], access="dual", states=states, **choices)
 
 
 def treated() -> Info:
@@ -54,8 +57,8 @@ def test_every_name_of_the_instance_has_its_rows() -> None:
     info, other = found["info"], "panel.example.org"
     plan = _access.plan(info, found["tailscale"], access="dual", extra_domains=[other])
     looked = [one["url"] for view in ("host", "domain") for one in _targets.targets(plan, info, view) if other in one["url"]]
-    # From outside, and at Traefik by both entry points; each for the two paths.
-    assert len(looked) == 2 + 4
+    # From outside; Traefik has no router for it.
+    assert len(looked) == 2
     rows = rows_of(info, plan)
     assert [(row["id"], row["ok"]) for row in rows if row["url"].startswith(f"https://{other}/")] == [
         ("CWT-802", False), ("CWT-802", False), (None, True),
@@ -128,6 +131,14 @@ def address_changed(info: Info, plan: Info) -> None:
     info["coolify"]["environment"] = info["env_file"]["variables"]
 
 
+def somebodys(rule: str, **more: t.Any) -> dict[str, t.Any]:
+    """A router of somebody's in Traefik."""
+    return {
+        "name": "shop@docker", "rule": rule.format("h6-coolify.lab.test"), "entry_points": ["https"], "priority": 99,
+        "middlewares": [], "tls": "default", "enabled": True, "leads": "", **more,
+    }  # fmt: skip
+
+
 def setting(value: t.Any, *path: t.Any) -> t.Callable[[Info, Info], None]:
     return lambda info, _plan: put(info, value, *path)
 
@@ -190,6 +201,7 @@ STATE_FAULTS: dict[str, tuple[str, t.Callable[[Info, Info], None]]] = {
     "CWT-504": ("traefik", setting("exited", "proxy", "state")),
     "CWT-505": ("traefik", setting("3.0.4", "proxy", "version")),
     "CWT-506": ("traefik", setting([{"path": "/x/custom.yaml", "error": "(line 1)"}], "managed", "traefik", "broken")),
+    "CWT-507": ("traefik", lambda info, _plan: info["proxy"]["routers"].append(somebodys("Host(`{}`) && PathPrefix(`/app`)"))),
     "CWT-602": ("firewall", firewall(**dict(NOT_LOADED, file_present=False))),
     "CWT-603": ("firewall", firewall(**NOT_LOADED)),
     "CWT-604": ("firewall", firewall(rules=["decide: accept"])),
@@ -292,9 +304,9 @@ def test_a_hop_that_the_user_left_out_is_never_red(hop: str) -> None:
         info["env_file"], info["coolify"] = untreated["env_file"], untreated["coolify"]
     if hop == "firewall":
         info["ufw"] = untreated["ufw"]
-    wanted = _access.plan(info, tailscale, access="dual")
+    wanted = _access.plan(info, tailscale, access="dual", states=WRITTEN)
     assert faults(info, wanted) != []
-    plan = _access.plan(info, tailscale, access="dual", states={hop: "absent"})
+    plan = _access.plan(info, tailscale, access="dual", states={**WRITTEN, hop: "absent"})
     assert faults(info, plan) == []
     views = [_targets.targets(plan, info, view, addresses=["203.0.113.7"]) for view in _targets.VIEWS]
     looked_at = {target["name"] for targets in views for target in targets}
@@ -321,6 +333,46 @@ def test_a_list_that_cannot_be_edited_is_no_fault_while_nginx_carries_both_paths
     assert ("tunnel", "CWT-801") in faults(info, plan)
     put(info, [], "managed", "tunnel", "rules")
     assert "tunnel" not in {hop for hop, _identifier in faults(info, plan)}
+
+
+def traefik(info: Info, plan: Info, **options: t.Any) -> list[tuple[str, str, t.Any]]:
+    return [(row["url"], row["seen"], row["id"]) for row in rows_of(info, plan, **options) if row["hop"] == "traefik"]
+
+
+FILE = "/data/coolify/proxy/dynamic/coolify-websocket.yaml"
+
+
+def test_a_proxy_that_needs_nothing_has_a_row_that_says_so_and_why() -> None:
+    info, plan = host("untreated", {})
+    running = ("coolify-proxy", "running 3.6.15", None)
+    assert traefik(info, plan) == [running, (FILE, "not needed: nginx has both paths", None)]
+    info, plan = host("untreated", {"traefik": "absent"})
+    assert traefik(info, plan) == [running, (FILE, "not wanted", None)]
+
+
+def test_a_proxy_that_is_no_way_in_may_be_stopped() -> None:
+    """Field case G12: coolify-proxy was never started, and a tunnel leads to port 8000."""
+    found = json.loads((FIXTURES / "untreated.json").read_text())
+    put(found, {"kind": "traefik", "version": "3.6.15", "state": "created", "routers": None, "ports": {}}, "info", "proxy")
+    plan = _access.plan(found["info"], found["tailscale"], access="dual")
+    assert ("coolify-proxy", "created, no way in", None) in traefik(found["info"], plan)
+    put(found, {"present": False, "connectors": [], "managed_by_coolify": False, "rules": []}, "info", "managed", "tunnel")
+    plan = _access.plan(found["info"], found["tailscale"], access="dual")
+    assert ("coolify-proxy", "created", "CWT-504") in traefik(found["info"], plan)
+
+
+@pytest.mark.parametrize("states", [{}, WRITTEN])
+def test_a_folder_that_one_file_keeps_from_being_loaded_is_seen_by_the_api(states: dict[str, str]) -> None:
+    """Valid YAML with a field that Traefik does not know."""
+    info, plan = host("treated", states)
+    ours = [one for one in info["proxy"]["routers"] if "selfhosted-coolify" in one["name"]]
+    folder = ("/data/coolify/proxy/dynamic", "not loaded", "CWT-506")
+    put(info, [one for one in info["proxy"]["routers"] if one not in ours], "proxy", "routers")
+    assert (folder in traefik(info, plan)) == bool(states)
+    put(info, True, "managed", "traefik", "settling")
+    assert folder not in traefik(info, plan)
+    put(info, [], "proxy", "routers")
+    assert folder in traefik(info, plan)
 
 
 @pytest.mark.parametrize(("document", "identifier"), [(None, "CWT-503"), ({"http": {}}, "CWT-502")])
@@ -770,9 +822,9 @@ def test_a_tailnet_of_ipv6_alone_is_not_reached_by_ports_of_ipv4() -> None:
 def test_host_looks_at_each_entry_point_and_port() -> None:
     info, plan = host("treated")
     found = urls("host", plan, info)
-    assert [hop for hop, _url, _expect in found] == ["nginx"] * 2 + ["realtime"] * 2 + ["traefik"] * 4
+    assert [hop for hop, _url, _expect in found] == ["nginx"] * 2 + ["realtime"] * 2 + ["traefik"] * 2
     plan["ports"] = {"app": None, "terminal": None, "http": None}
-    info["proxy"]["kind"] = "none"
+    plan["traefik"]["ways"] = []
     assert urls("host", plan, info) == []
 
 

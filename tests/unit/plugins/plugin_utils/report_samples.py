@@ -28,7 +28,7 @@ def host(
     text = (HOPS / f"{record}.json").read_text().replace("h6-coolify.lab.test", domain).replace("lab.test", "acme.test")
     found = json.loads(text)
     info, tailscale = found["info"], found["tailscale"]
-    plan = _access.plan(info, tailscale, access="dual")
+    plan = _access.plan(info, tailscale, access="dual", states={"traefik": "present", "tunnel": "present"})
     change(info, plan)
     looks = []
     views = {"host": ("host",), "control": ("domain",), "laptop": ("tailnet",), "vps-elsewhere": ("domain", "outside")}

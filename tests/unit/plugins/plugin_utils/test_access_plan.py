@@ -19,8 +19,10 @@ def traefik(change: Json | None = None, **choices: t.Any) -> Json:
     found = json.loads((HOPS / "treated.json").read_text())
     info, tailscale = found["info"], found["tailscale"]
     seen = info["managed"]["traefik"]
-    seen.update({"cut": False, "broken": [], "content": access_plan(info, tailscale)["traefik"]["content"]}, **change or {})
-    return t.cast(Json, access_plan(info, tailscale, **choices)["traefik"])
+    present: Json = {"states": {"traefik": "present"}}
+    content = access_plan(info, tailscale, **present)["traefik"]["content"]
+    seen.update({"cut": False, "broken": [], "content": content}, **change or {})
+    return t.cast(Json, access_plan(info, tailscale, **{**present, **choices})["traefik"])
 
 
 def test_the_file_s_text_says_what_the_plan_says() -> None:
@@ -38,7 +40,7 @@ def test_the_file_s_text_says_what_the_plan_says() -> None:
         ({"content": "# theirs"}, {}, False),
         ({"cut": True}, {}, False),
         ({"broken": [{"path": "/x/theirs.yaml", "error": "line 1"}]}, {}, False),
-        ({}, {"entrypoints": ["https"]}, False),
+        ({}, {"states": {}}, False),
         ({}, {"states": {"traefik": "absent"}}, False),
         ({"content": None}, {"states": {"traefik": "absent"}}, False),
     ],
