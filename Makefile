@@ -48,6 +48,7 @@ fuzz: setup ## random input against independent oracles, with SEED=… the same 
 	@$(VENV)/bin/python tests/fuzz/http_conf.py --files 100000 --nginx 2000 $(SEED_OPTION)
 	@$(VENV)/bin/python tests/fuzz/ingress_lists.py --lists 100000 $(SEED_OPTION)
 	@$(VENV)/bin/python tests/fuzz/nft_packets.py --packets 100000 $(SEED_OPTION)
+	@$(VENV)/bin/python tests/fuzz/plans.py --hosts 100000 $(SEED_OPTION)
 
 faults: setup ## cut the edits by SIGKILL at random moments, with SEED=… the same again
 	@$(LAB) up --prefix faults --system trixie --coolify 4.3.24
