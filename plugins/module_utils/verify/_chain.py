@@ -47,7 +47,8 @@ class Chain:
         seen = [(look["item"], result) for look in looks for result in look.get("results", [])]
         self._links = [(hop, one) for hop in _LINKS for origin, one in seen if origin == "host" and one["name"] == hop]
         # On the host itself a name may lead to loopback.
-        self._opened_elsewhere = {one["url"] for origin, one in seen if origin != "host" and one["diagnosis"] is None}
+        elsewhere = [one for origin, one in seen if origin != "host"]
+        self._reached_elsewhere = {one["url"] for one in elsewhere if (one["diagnosis"] or {}).get("id") not in _SILENT}
         #: The URLs that opened from wherever they were tried.
         self.opened = {one["url"] for _origin, one in seen} - {one["url"] for _origin, one in seen if one["diagnosis"]}
 
@@ -65,7 +66,7 @@ class Chain:
 
     def _from_outside(self, result: Json, found: Json) -> Json:
         identifier = found["id"]
-        if identifier in _SILENT and result["url"] in self._opened_elsewhere:
+        if identifier in _SILENT and result["url"] in self._reached_elsewhere:
             return _diagnosis.explain("CWT-838", result["seen"])
         links = [(hop, self.diagnosis(one)) for hop, one in self._links if one["kind"] == result["kind"]]
         broken = next(((hop, met["id"]) for hop, met in links if met), None)
