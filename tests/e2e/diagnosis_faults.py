@@ -517,7 +517,8 @@ _ENTRIES = Round(
             {"CWT-838": "domain"},
             f"iptables -t raw -I {_NO_WAY_BACK}",
             f"iptables -t raw -D {_NO_WAY_BACK}",
-            follows=("CWT-303", "CWT-304", "CWT-305", "CWT-306", "CWT-329"),
+            # The pages are https, and plain http is sent there.
+            follows=("CWT-918", "CWT-303", "CWT-304", "CWT-305", "CWT-306", "CWT-329"),
             entry={"coolify_access_scheme": "http", "coolify_verify_connect_to": {"{domain}": "{address}"}},
         ),
     }
