@@ -20,6 +20,7 @@ state under /run.
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import re
 import select
@@ -44,6 +45,8 @@ _RETRY_FIRST, _RETRY_FACTOR, _RETRY_MOST, _RETRY_LIMIT = 0.2, 1.6, 10.0, 40
 # By this look, 14 seconds after the first one, a start-up has rendered what it renders.
 _LATE = 8
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.2, 5.0
+# So long an engine that has let us go is given to end; one that lives on then did not stop.
+_STOPS_WITHIN = 10.0
 # Where systemd keeps its control groups: by version 2, by both, by version 1.
 _CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd")
 _UNPROVED_DEATHS = 2
@@ -78,6 +81,8 @@ class Agent:
         self._deaths: dict[str, int] = collections.Counter()
         self._prepared: dict[str, healing.Prepared] = {}
         self._seen: collections.deque[tuple[t.Any, ...]] = collections.deque(maxlen=64)
+        self._followed: set[str] = set()
+        self._lost = -_STOPS_WITHIN
         name = re.escape(settings.container)
         self._ours = re.compile(rf"(?:[0-9a-f]{{12}}_)?{name}")
 
@@ -86,6 +91,9 @@ class Agent:
         pause = _RECONNECT_FIRST
         cause = "start of the service"
         while True:
+            # An engine that stops ends its streams before itself, and who waits at its socket by then has it started again.
+            while time.monotonic() < self._lost + _STOPS_WITHIN and self._followed & processes(self._settings):
+                time.sleep(_RECONNECT_FIRST)
             try:
                 if is_stopped(self._settings):
                     # To connect would start it again, where systemd listens in its place.
@@ -95,6 +103,8 @@ class Agent:
                 # The last four: what answers has the form of no engine that is known, and will not be better at once.
                 known = isinstance(error, _client.EngineError)
                 was_connected = known and self._report.connected
+                if was_connected:
+                    self._lost = time.monotonic()
                 self._report.disconnected(str(error) if known else f"it answers in an unknown form, {error!r}")
                 pause = _RECONNECT_FIRST if was_connected else min(pause * 2, _RECONNECT_MOST)
             self._report.ready()
@@ -112,6 +122,7 @@ class Agent:
             {**common, "container": [self._settings.container]}
         ) as by_name:
             streams = [by_label, by_name]
+            self._followed = processes(self._settings)
             # The streams are open first, so that nothing falls between this check and the first event.
             self.check_all(label, cause)
             self._report.ready()
@@ -272,6 +283,15 @@ def is_stopped(settings: Settings) -> bool:
     group = settings.docker_cgroup
     slices = [mount for mount in _CGROUPS if os.path.isdir(mount + os.path.dirname(group))] if group else []
     return bool(slices) and not any(os.path.isdir(mount + group) for mount in slices)
+
+
+def processes(settings: Settings) -> set[str]:
+    """The ids of the processes of the engine's unit; none where that cannot be told."""
+    found: set[str] = set()
+    for mount in _CGROUPS if settings.docker_cgroup else ():
+        with contextlib.suppress(OSError), open(f"{mount}{settings.docker_cgroup}/cgroup.procs", encoding="ascii") as listed:
+            found.update(listed.read().split())
+    return found
 
 
 def serve(settings: Settings) -> int:

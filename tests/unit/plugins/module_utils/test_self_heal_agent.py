@@ -741,3 +741,50 @@ def test_an_engine_whose_unit_is_stopped_is_not_connected_to(world, tmp_path, mo
     assert bool(asked) is not stopped
     if stopped:
         assert world.state()["status"] == "waiting for Docker: it is stopped"
+
+
+@pytest.mark.parametrize(
+    ("later", "seconds"),
+    [
+        # The engine has gone, or another one has come; or it lives on, and only let us go.
+        ({"0.6": ""}, 0.6),
+        ({"0.4": "", "0.8": "77\n"}, 0.4),
+        ({"0.6": "77\n"}, 0.6),
+        ({}, 10.0),
+    ],
+)
+def test_an_engine_that_let_us_go_is_given_time_to_end(world, tmp_path, monkeypatch, later, seconds):
+    """Seen on a slow machine: a connection made while docker.service was being stopped started it again."""
+    group = tmp_path / "cgroups" / "system.slice" / "docker.service"
+    group.mkdir(parents=True)
+    (group / "cgroup.procs").write_text("41\n42\n")
+    agent = world.package.agent
+    monkeypatch.setattr(agent, "_CGROUPS", (str(tmp_path / "cgroups"),))
+
+    def sleep(pause):
+        world.clock.now += pause
+        for at, listed in later.items():
+            if world.clock.now >= float(at) - 1e-6:
+                (group / "cgroup.procs").write_text(listed)
+
+    monkeypatch.setattr(agent.time, "sleep", sleep)
+    settings = world.settings._replace(docker_cgroup="/system.slice/docker.service")
+    one = agent.Agent(world.engine, settings, world.report, 30.0)
+    tries = []
+
+    class Enough(BaseException):
+        pass
+
+    def follow(_cause):
+        tries.append(world.clock.now)
+        if len(tries) > 1:
+            raise Enough
+        one._followed = agent.processes(settings)
+        world.report._state["connected"] = True
+        raise world.package._client.EngineUnavailable("the stream ended")
+
+    monkeypatch.setattr(one, "follow", follow)
+    with pytest.raises(Enough):
+        one.run()
+    assert tries[0] == 0.0
+    assert tries[1] == pytest.approx(seconds, abs=0.45)
